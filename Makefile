@@ -9,10 +9,10 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 
 reports: $(READY)   ## the PDF reports, into reports/build/
-	@$(BIN)/wattshift render --all
+	@$(BIN)/wattshift render
 
 test: $(READY)      ## format, lint, types, then every test
-	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy
+	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy && $(BIN)/nbstripout --verify notebooks/*.ipynb
 	@$(BIN)/python -m pytest -n 2
 
 lab: $(READY)       ## the notebooks in JupyterLab
