@@ -1,0 +1,400 @@
+"""How our figures look: one theme, and the shapes that the notebooks share. Nothing else in the package draws.
+
+Every shape takes matplotlib Axes and draws into it. Sizes are for an A4 text width of 6.6 in, so a printed letter has
+the size that the theme says. Colours come from Okabe and Ito (2008, "Color Universal Design"), shifted in lightness so
+that each also differs from the others in grey print; the marks differ in dash or weight besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import fontpkg_ibm_plex_sans_arabic
+import matplotlib.dates
+import matplotlib.pyplot as plt
+import matplotlib.transforms as mtransforms
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import colors as mcolors
+from matplotlib import font_manager, ticker
+from matplotlib.axes import Axes
+from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
+
+mdates: Any = matplotlib.dates  # its functions carry no types
+
+FIGURE_WIDTH = 6.6  # inches: the text width of an A4 page
+FONTS = ("IBM Plex Sans Arabic", "DejaVu Sans")  # the second lends what the first lacks
+INK = "#22262B"  # text
+MUTED = "#5F666D"  # axes, marks that are not data; 5.9:1 on white
+RULE = "#E3E6E8"  # grid
+
+COLOURS: dict[str, str] = {
+    "blue": "#0065A3",
+    "orange": "#E69F00",
+    "black": "#22262B",
+    "green": "#15A07A",
+    "vermillion": "#C04F00",
+    "sky": "#8FCBF0",
+}
+DASHES: tuple[Any, ...] = ("-", (0, (6, 1.5)), "-", (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), "-")
+WIDTHS: tuple[float, ...] = (1.7, 1.5, 1.0, 1.7, 1.4, 2.6)
+
+
+def theme() -> None:
+    """Set the look of every later figure of this process (seaborn theme, fonts, reproducible SVG)."""
+    for path in sorted((Path(fontpkg_ibm_plex_sans_arabic.__file__).parent / "files").glob("*.ttf")):
+        if not any(Path(entry.fname) == path for entry in font_manager.fontManager.ttflist):
+            font_manager.fontManager.addfont(path)
+    sns.set_theme(
+        style="whitegrid",
+        palette=list(COLOURS.values()),
+        rc={
+            "font.family": list(FONTS),
+            "font.size": 8.5,
+            "axes.labelsize": 8.5,
+            "axes.titlesize": 9,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.titlepad": 6,
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "legend.fontsize": 8,
+            "legend.frameon": False,
+            "figure.titlesize": 9.5,
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "axes.titlecolor": INK,
+            "xtick.color": MUTED,
+            "ytick.color": MUTED,
+            "xtick.labelcolor": INK,
+            "ytick.labelcolor": INK,
+            "axes.edgecolor": MUTED,
+            "axes.linewidth": 0.6,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.spines.left": False,
+            "axes.axisbelow": True,
+            "axes.unicode_minus": True,
+            "axes.formatter.limits": (-6, 9),
+            "axes.formatter.useoffset": False,
+            "grid.color": RULE,
+            "grid.linewidth": 0.6,
+            "xtick.bottom": True,
+            "xtick.major.size": 3,
+            "xtick.major.width": 0.6,
+            "xtick.minor.size": 0,
+            "ytick.minor.size": 0,
+            "lines.linewidth": 1.5,
+            "lines.solid_capstyle": "round",
+            "patch.linewidth": 0.5,
+            "figure.figsize": (FIGURE_WIDTH, 3.3),
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "savefig.dpi": 200,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "wattshift",
+        },
+    )
+
+
+def figure(rows: int = 1, columns: int = 1, *, height: float = 3.3, **options: Any) -> tuple[Figure, Any]:
+    """A figure as wide as the page: `plt.subplots` with our size. height: inches.
+
+    >>> fig, ax = figure(height=2.5)
+    >>> fig.get_size_inches().tolist()
+    [6.6, 2.5]
+    >>> plt.close(fig)
+    """
+    made = plt.subplots(rows, columns, figsize=(FIGURE_WIDTH, height), layout="constrained", **options)
+    return made[0], made[1]
+
+
+def small_multiples(
+    titles: Sequence[str], *, columns: int = 2, row_height: float = 1.75, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """One small axes per title, in reading order, sharing the x axis unless told otherwise; unused places are removed.
+
+    options go to `plt.subplots` (sharex, sharey). row_height: inches.
+    """
+    columns = max(1, min(columns, len(titles)))
+    rows = -(-len(titles) // columns)
+    fig, grid = figure(rows, columns, height=row_height * rows + 0.35, squeeze=False, **{"sharex": True, **options})
+    axes: list[Axes] = list(grid.flat)
+    for ax, title in zip(axes, titles, strict=False):
+        ax.set_title(title)
+    for ax in axes[len(titles) :]:
+        ax.remove()
+    return fig, axes[: len(titles)]
+
+
+def style(index: int) -> dict[str, Any]:
+    """Colour, dash and weight of the index-th series (from 0): three differences, so one survives any printer.
+
+    >>> style(1)["color"], style(7) == style(1)
+    ('#E69F00', True)
+    """
+    place = index % len(COLOURS)
+    return {"color": list(COLOURS.values())[place], "linestyle": DASHES[place], "linewidth": WIDTHS[place]}
+
+
+def luminance(colour: Any) -> float:
+    """Relative luminance of a colour, 0 black to 1 white (WCAG 2.2, from linear sRGB).
+
+    >>> round(luminance("#777777"), 3)
+    0.184
+    """
+    rgb = np.array(mcolors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
+
+
+def readable(colour: Any) -> str:
+    """The colour, darkened until text in it has a contrast of 4.5:1 on white (WCAG AA).
+
+    >>> readable("#22262B")
+    '#22262b'
+    """
+    rgb = np.array(mcolors.to_rgb(colour))
+    while 1.05 / (luminance(rgb) + 0.05) < 4.5:
+        rgb = rgb * 0.97
+    return mcolors.to_hex(tuple(rgb))
+
+
+def spread(wanted: ArrayLike, gap: float) -> NDArray[np.float64]:
+    """Places as near as possible (least squares) to the wanted ones, at least `gap` apart, in the same order.
+
+    Isotonic regression of `wanted - rank * gap` (pool adjacent violators). wanted: any order, shape (n,).
+
+    >>> spread([0, 1, 10], gap=3).tolist()
+    [-1.0, 2.0, 10.0]
+    """
+    values = np.asarray(wanted, dtype=float)
+    order = np.argsort(values, kind="stable")
+    pools: list[list[float]] = []  # [sum, count], means rising
+    for target in values[order] - gap * np.arange(len(values)):
+        pools.append([float(target), 1.0])
+        while len(pools) > 1 and pools[-2][0] / pools[-2][1] > pools[-1][0] / pools[-1][1]:
+            total, count = pools.pop()
+            pools[-1][0] += total
+            pools[-1][1] += count
+    means = [total / count for total, count in pools for _ in range(int(count))]
+    placed = np.empty(len(values))
+    placed[order] = np.array(means) + gap * np.arange(len(values))
+    return placed
+
+
+def label_lines(ax: Axes, labels: Mapping[Line2D, str] | None = None, *, size: float = 8.0) -> None:
+    """Write each line's label at its right end, in its colour, moved apart where they would touch. Replaces the legend.
+
+    labels: which line gets which text; left out, every line of `ax` with a label of its own. Call it last, when the
+    axis limits stand.
+    """
+    if labels is None:
+        labels = {line: str(line.get_label()) for line in ax.get_lines() if not str(line.get_label()).startswith("_")}
+    ends: list[tuple[str, str, float, float]] = []
+    for line, text in labels.items():
+        x, y = (np.asarray(part, dtype=float) for part in line.get_data(orig=False))
+        shown = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        if len(shown):
+            ends.append((text, readable(line.get_color()), float(x[shown[-1]]), float(y[shown[-1]])))
+    label_points(ax, ends, size=size)
+
+
+def label_points(ax: Axes, points: Sequence[tuple[str, str, float, float]], *, size: float = 8.0) -> None:
+    """Write (text, colour, x, y) labels in the right margin of `ax` at the height of their point, moved apart.
+
+    x and y are data coordinates. A thin leader joins a label to a point that it had to leave.
+    """
+    fig = ax.get_figure(root=True)
+    if fig is None or not points:
+        return
+    to_points = mtransforms.ScaledTranslation(6 / 72, 0, fig.dpi_scale_trans)
+    texts = [
+        ax.text(1, 0.5, text, transform=ax.transAxes + to_points, color=colour, fontsize=size, va="center")
+        for text, colour, _, _ in points
+    ]
+    fig.draw_without_rendering()  # makes room for the words first, so that heights are final
+    height = ax.bbox.height * 72 / fig.dpi
+    seen = [ax.transAxes.inverted().transform(ax.transData.transform((x, y))) for _, _, x, y in points]
+    wanted = np.clip([y for _, y in seen], 0, 1) * height
+    placed = spread(wanted, gap=size * 1.3 * max(text.count("\n") + 1 for text, *_ in points))
+    placed -= max(0.0, placed.max() - height)  # stay inside the axes where that is possible
+    placed += max(0.0, -placed.min())
+    for label, (_, colour, x, y), at, want, (right, _) in zip(texts, points, placed, wanted, seen, strict=True):
+        label.set_y(at / height)
+        if abs(at - want) > size * 0.35 or right < 0.98:
+            ax.annotate(
+                "",
+                xy=(x, y),
+                xytext=(1, at / height),
+                textcoords=ax.transAxes + mtransforms.ScaledTranslation(5 / 72, 0, fig.dpi_scale_trans),
+                arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2},
+                annotation_clip=False,
+            )
+
+
+def band(
+    ax: Axes,
+    x: ArrayLike,
+    low: ArrayLike,
+    mid: ArrayLike | None,
+    high: ArrayLike,
+    *,
+    label: str | None = None,
+    color: str = COLOURS["blue"],
+) -> Line2D | None:
+    """A shaded range from low to high, and the line mid through it (None: no line). Gives the line."""  # fmt: skip
+    ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+    if mid is None:
+        return None
+    (line,) = ax.plot(x, mid, color=color, linewidth=1.6, label=label)
+    return line
+
+
+def fan(
+    ax: Axes, x: ArrayLike, quantiles: pd.DataFrame, *, label: str | None = None, color: str = COLOURS["blue"]
+) -> Line2D | None:
+    """Nested bands of a forecast, the wider the paler, with the median as a line. Gives the median's line.
+
+    quantiles: one column per level in (0, 1), e.g. 0.05, 0.25, 0.5, 0.75, 0.95; the outermost pair first gets drawn.
+    """
+    levels = sorted(float(level) for level in quantiles.columns)
+    values = {float(level): quantiles[level].to_numpy(dtype=float) for level in quantiles.columns}
+    if not np.allclose(levels, [1 - level for level in reversed(levels)]):
+        raise ValueError(f"quantile levels must come in pairs around 0.5, such as 0.05 and 0.95; given {levels}")
+    for low, high in zip(levels[: len(levels) // 2], reversed(levels), strict=False):
+        ax.fill_between(x, values[low], values[high], color=color, alpha=0.16, linewidth=0)
+    if len(levels) % 2 == 0:
+        return None
+    (line,) = ax.plot(x, values[levels[len(levels) // 2]], color=color, linewidth=1.6, label=label)
+    return line
+
+
+def waterfall(
+    ax: Axes, steps: Sequence[tuple[str, float]], *, start: tuple[str, float], end: str, format: str = "{:,.1f}"
+) -> float:
+    """Bars that lead from a starting total through signed steps to the ending total, which is given back.
+
+    start: label and value of the first total. steps: label and change, in the unit of the axis. end: label of the last.
+    Rises and falls differ in colour, in hatching and in their sign.
+    """
+    levels = start[1] + np.cumsum([0.0] + [change for _, change in steps])
+    total = float(levels[-1])
+    names = [start[0], *(name for name, _ in steps), end]
+    ax.bar([0, len(steps) + 1], [start[1], total], color=MUTED, width=0.62)
+    for place, (_, change) in enumerate(steps, start=1):
+        rise = change >= 0
+        ax.bar(
+            place, change, bottom=levels[place - 1], width=0.62, edgecolor="white", linewidth=0,
+            color=COLOURS["blue"] if rise else COLOURS["orange"], hatch="" if rise else "////",
+        )  # fmt: skip
+    for place, level in enumerate([start[1], *levels[1:]]):
+        ax.plot([place - 0.31, place + 1.31], [level, level], color=MUTED, linewidth=0.6)
+    tops = [start[1], *np.maximum(levels[:-1], levels[1:]), total]
+    written = [format.format(start[1]), *(_signed(format, change) for _, change in steps), format.format(total)]
+    for place, (top, words) in enumerate(zip(tops, written, strict=True)):
+        ax.annotate(words.replace("-", "−"), (place, max(float(top), 0.0)), (0, 2), textcoords="offset points",
+                    ha="center", va="bottom", fontsize=8)  # fmt: skip
+    ax.set_xticks(range(len(names)), names)
+    ax.grid(visible=False, axis="x")
+    ax.axhline(0, color=MUTED, linewidth=0.6)
+    ax.margins(y=0.12)
+    return total
+
+
+def _signed(format: str, change: float) -> str:
+    return ("+" if change >= 0 else "−") + format.format(abs(change))
+
+
+def surface(
+    ax: Axes, x: ArrayLike, y: ArrayLike, z: ArrayLike, *, levels: Sequence[float], format: str = "{:,.0f}"
+) -> QuadContourSet:
+    """A quantity over two others: pale shading, contour lines with their values. z: shape (len(y), len(x))."""
+    ax.contourf(x, y, z, levels=levels, cmap=_pale("blue"), extend="both")
+    lines = ax.contour(x, y, z, levels=levels, colors=INK, linewidths=0.7)
+    ax.clabel(lines, fmt=lambda value: format.format(value).replace("-", "−"), fontsize=7.5, inline_spacing=3)
+    ax.grid(visible=False)
+    return lines
+
+
+def _pale(name: str) -> mcolors.LinearSegmentedColormap:
+    return mcolors.LinearSegmentedColormap.from_list("pale", ["#FFFFFF", mcolors.to_hex(_mix(COLOURS[name], 0.55))])
+
+
+def _mix(colour: str, share: float) -> tuple[float, float, float]:
+    red, green, blue = share * np.array(mcolors.to_rgb(colour)) + (1 - share)
+    return float(red), float(green), float(blue)
+
+
+def mark(ax: Axes, x: Any, text: str | None = None, *, size: float = 7.5) -> None:
+    """A dashed upright line at x (a halving, an event) with a small label at its top."""
+    ax.axvline(x, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)), zorder=1.5)
+    if text:
+        ax.annotate(text, (x, 1), (3, -1), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
+                    ha="left", fontsize=size, color=MUTED)  # fmt: skip
+
+
+def mark_level(ax: Axes, y: float, text: str | None = None, *, size: float = 7.5) -> None:
+    """A dashed level line at y (a break-even, a threshold) with a small label at its left end."""
+    ax.axhline(y, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)), zorder=1.5)
+    if text:
+        ax.annotate(text, (0, y), (3, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                    va="bottom", fontsize=size, color=MUTED)  # fmt: skip
+
+
+def mark_halvings(ax: Axes, days: Mapping[str, Any]) -> None:
+    """Mark every halving inside the x limits of a date axis. days: label and day, e.g. {"4th": "2024-04-20"}."""
+    low, high = ax.get_xlim()
+    for text, day in days.items():
+        at = float(mdates.date2num(pd.Timestamp(day)))
+        if low <= at <= high:
+            mark(ax, at, text)
+
+
+def plain_log(ax: Axes, axis: str = "y") -> None:
+    """A logarithmic axis whose ticks read 0.1, 1, 1,000 (never 10³), with 2 and 5 in between on short ranges."""
+    for name in axis:
+        getattr(ax, f"set_{name}scale")("log")
+        low, high = getattr(ax, f"get_{name}lim")()
+        subs = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0) if high / low > 3 else tuple(np.arange(1.0, 10.0))
+        the_axis = getattr(ax, f"{name}axis")
+        the_axis.set_major_locator(ticker.LogLocator(base=10, subs=subs, numticks=12))
+        the_axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: plain_number(value)))
+        the_axis.set_minor_formatter(ticker.NullFormatter())
+
+
+def plain_number(value: float) -> str:
+    """A tick label without exponent.
+
+    >>> plain_number(1e6), plain_number(0.05), plain_number(-2.5)
+    ('1,000,000', '0.05', '−2.5')
+    """
+    text = f"{value:,.10f}".rstrip("0").rstrip(".")
+    return text.replace("-", "−")
+
+
+def thousands(ax: Axes, axis: str = "y") -> None:
+    """Tick labels with thousands separators on the named axes ("x", "y" or "xy")."""
+    for name in axis:
+        getattr(ax, f"{name}axis").set_major_formatter(ticker.FuncFormatter(lambda value, _: plain_number(value)))
+
+
+def percent(ax: Axes, axis: str = "y", decimals: int = 0) -> None:
+    """Tick labels in percent for data that are shares (0.05 reads 5%)."""
+    for name in axis:
+        getattr(ax, f"{name}axis").set_major_formatter(
+            ticker.FuncFormatter(lambda value, _: f"{value:.{decimals}%}".replace("-", "−"))
+        )
+
+
+def dates(ax: Axes) -> None:
+    """Few, short date labels on the x axis (the year is written once)."""
+    locator = mdates.AutoDateLocator(minticks=3, maxticks=8)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
