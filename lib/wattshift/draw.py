@@ -80,6 +80,7 @@ def theme() -> None:
             "axes.spines.right": False,
             "axes.spines.left": False,
             "axes.axisbelow": True,
+            "axes.xmargin": 0.015,
             "axes.unicode_minus": True,
             "axes.formatter.limits": (-6, 9),
             "axes.formatter.useoffset": False,
@@ -128,8 +129,9 @@ def small_multiples(
     axes: list[Axes] = list(grid.flat)
     for ax, title in zip(axes, titles, strict=False):
         ax.set_title(title)
-    for ax in axes[len(titles) :]:
-        ax.remove()
+    for place in range(len(titles), len(axes)):
+        axes[place].remove()
+        axes[place - columns].tick_params(labelbottom=True)
     return fig, axes[: len(titles)]
 
 
@@ -228,7 +230,7 @@ def label_points(ax: Axes, points: Sequence[tuple[str, str, float, float]], *, s
     placed += max(0.0, -placed.min())
     for label, (_, colour, x, y), at, want, (right, _) in zip(texts, points, placed, wanted, seen, strict=True):
         label.set_y(at / height)
-        if abs(at - want) > size * 0.35 or right < 0.98:
+        if abs(at - want) > size * 0.35 or right < 0.97:
             ax.annotate(
                 "",
                 xy=(x, y),
@@ -340,12 +342,13 @@ def mark(ax: Axes, x: Any, text: str | None = None, *, size: float = 7.5) -> Non
                     ha="left", fontsize=size, color=MUTED)  # fmt: skip
 
 
-def mark_level(ax: Axes, y: float, text: str | None = None, *, size: float = 7.5) -> None:
-    """A dashed level line at y (a break-even, a threshold) with a small label at its left end."""
+def mark_level(ax: Axes, y: float, text: str | None = None, *, side: str = "left", size: float = 7.5) -> None:
+    """A dashed level line at y (a break-even, a threshold) with a small label above its "left" or "right" end."""
     ax.axhline(y, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)), zorder=1.5)
     if text:
-        ax.annotate(text, (0, y), (3, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                    va="bottom", fontsize=size, color=MUTED)  # fmt: skip
+        place = (0, 3) if side == "left" else (1, -3)
+        ax.annotate(text, (place[0], y), (place[1], 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                    ha=side, va="bottom", fontsize=size, color=MUTED)  # fmt: skip
 
 
 def mark_halvings(ax: Axes, days: Mapping[str, Any]) -> None:
@@ -393,8 +396,27 @@ def percent(ax: Axes, axis: str = "y", decimals: int = 0) -> None:
         )
 
 
+class _DayLabels(ticker.Formatter):
+    """Short day labels: the year stands under the first label of each year, or alone where every label is a year."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:  # noqa: ARG002 (matplotlib's signature)
+        """The label of one day on its own, for cursors. x: days since 1970."""
+        return str(mdates.num2date(x).strftime("%Y-%m-%d"))
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """The labels of all ticks together. values: days since 1970, rising."""
+        days = [mdates.num2date(value) for value in values]
+        if all(day.month == day.day == 1 for day in days):
+            return [f"{day:%Y}" for day in days]
+        months = all(day.day == 1 for day in days)
+        years = [None, *(day.year for day in days)]
+        return [
+            (f"{day:%b}" if months else f"{day.day} {day:%b}") + (f"\n{day.year}" if day.year != before else "")
+            for day, before in zip(days, years, strict=False)
+        ]
+
+
 def dates(ax: Axes) -> None:
-    """Few, short date labels on the x axis (the year is written once)."""
-    locator = mdates.AutoDateLocator(minticks=3, maxticks=8)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+    """Few, short date labels on the x axis; each year is written once."""
+    ax.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=3, maxticks=8))
+    ax.xaxis.set_major_formatter(_DayLabels())
