@@ -235,7 +235,7 @@ def clamped_factor(measured_seconds: float) -> float:
 
 
 def seconds_per_block_at_growth(growth_per_day: float) -> float:
-    """Mean block time in seconds when hashrate grows for ever at a steady rate, in log points per day (0.001 = 44 % a year).
+    """Mean block time in seconds if hashrate grows for ever at a steady rate (log points a day; 0.001 is 44 % a year).
 
     Difficulty is always one period late. A period of length L at growth g is followed by one whose difficulty is set by
     it, so L e^(gL) = two weeks, solved by Lambert's W. Each period is stretched by 2,016/2,014: the off-by-one, and the
@@ -253,10 +253,10 @@ def luck_variance_blocks(height: int, known_height: int) -> float:
     """Variance of the time from `known_height` to `height` at steady hashrate, in units of block times squared.
 
     Within one difficulty period arrivals are a Poisson process, so n blocks have variance n (Erlang). Beyond it the
-    retarget pays luck back: a lucky period raises the next difficulty, and the next period is as much longer. What stays
-    is the luck of the last whole period so far as it is not yet paid back, and of the blocks after it: 1,512 to 2,016
-    however far the height. Each whole period adds 4: 1 for the interval that no retarget measures, 3 of second order.
-    (Simulating the rule over 2 to 103 periods agrees within 2 %, see the tests.)
+    retarget pays luck back: a lucky period raises the next difficulty, and the next period is as much longer. What
+    stays is the luck of the last whole period so far as it is not yet paid back, and of the blocks after it: 1,512 to
+    2,016 however far the height. Each whole period adds 4: 1 for the interval that no retarget measures, 3 of second
+    order. (Simulating the rule over 2 to 103 periods agrees within 2 %, see the tests.)
 
     >>> luck_variance_blocks(1_000, 0), round(luck_variance_blocks(840_000, 630_001))
     (1000.0, 1980)
@@ -266,9 +266,7 @@ def luck_variance_blocks(height: int, known_height: int) -> float:
     if blocks <= first:
         return float(max(blocks, 0))
     full, past = divmod(blocks - first, BLOCKS_PER_RETARGET)
-    before = (
-        first if full == 0 else BLOCKS_PER_RETARGET
-    )  # blocks whose luck set the difficulty of the last, partial period
+    before = first if full == 0 else BLOCKS_PER_RETARGET  # blocks whose luck set the last, partial period's difficulty
     return before * (1 - past / BLOCKS_PER_RETARGET) ** 2 + past + 4.0 * full
 
 
