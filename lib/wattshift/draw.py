@@ -225,7 +225,7 @@ def label_points(ax: Axes, points: Sequence[tuple[str, str, float, float]], *, s
     height = ax.bbox.height * 72 / fig.dpi
     seen = [ax.transAxes.inverted().transform(ax.transData.transform((x, y))) for _, _, x, y in points]
     wanted = np.clip([y for _, y in seen], 0, 1) * height
-    placed = spread(wanted, gap=size * 1.3 * max(text.count("\n") + 1 for text, *_ in points))
+    placed = spread(wanted, gap=1.35 * size * max(text.count("\n") + 1 for text, *_ in points))
     placed -= max(0.0, placed.max() - height)  # stay inside the axes where that is possible
     placed += max(0.0, -placed.min())
     for label, (_, colour, x, y), at, want, (right, _) in zip(texts, points, placed, wanted, seen, strict=True):
