@@ -356,12 +356,11 @@ def _declared(statement: ast.stmt, comments: Mapping[int, str], names: set[str],
         default = ast.literal_eval(statement.value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise Fault(f"{name} is computed; a default is a plain value, so compute it in the next cell") from None
-    parameter = Parameter(name, declared, default, comments.get(end, ""))
-    kept = parameter.judge(default)
+    kept = Parameter(name, declared, None).judge(default)
     same_type = type(kept) is type(default) or (type(kept) is float and type(default) is int)
     if not same_type or kept != default:
         raise Fault(f"the default of {name} is {shown(default)}; write it as {shown(kept)}")
-    return Parameter(name, declared, kept, parameter.meaning)
+    return Parameter(name, declared, kept, comments.get(end, ""))
 
 
 def _comments(source: str) -> dict[int, str]:
@@ -501,3 +500,7 @@ def _bare(annotations: Mapping[str, Any], namespace: Mapping[str, Any]) -> Itera
             declared = take_apart(annotation, text)
         except Fault as fault:
             raise Refusal(f"{name}: {fault}.") from None
+        try:
+            yield Parameter(name, declared, normal(declared, namespace.get(name)))
+        except Fault:
+            yield Parameter(name, declared, None)
