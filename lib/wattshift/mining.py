@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from wattshift.units import (
     BLOCKS_PER_DAY,
@@ -385,8 +385,7 @@ class Fleet:
         """Share of installed hashrate that pays its way at a hashprice (USD per PH/s and day).
 
         On "power" costs are lognormal and the share is the normal CDF of ln(hashprice / median break-even) / spread.
-        Else fixed costs are added: the share is exact given J/TH and is averaged over 1,000 equally likely
-        efficiencies.
+        Else fixed costs are added: the share is exact given J/TH, and averaged over J/TH by the trapezoidal rule.
 
         >>> round(float(Fleet(Miner(20, 0.05)).share_on(24.0)), 6)
         0.5
@@ -394,16 +393,18 @@ class Fleet:
         h = np.asarray(hashprice_usd, dtype=float)
         if basis == "power":
             with np.errstate(divide="ignore"):
-                return _normal_share(np.log(h / breakeven_hashprice(self.median, "power")), self.cost_spread())
-        n = 1_000 if self.efficiency_spread > 0 else 1
-        z = ndtri((np.arange(n) + 0.5) / n)
+                return _normal_share(
+                    np.log(h / np.float64(breakeven_hashprice(self.median, "power"))), self.cost_spread()
+                )
+        z = np.linspace(-8.5, 8.5, 2_001) if self.efficiency_spread > 0 else np.zeros(1)
+        weights = np.exp(-z * z / 2)
         miner = _with(self.median, efficiency=self.median.efficiency * np.exp(self.efficiency_spread * z))
         worth = breakeven_power_price(miner, h[..., None], basis)
         with np.errstate(divide="ignore", invalid="ignore"):
-            gap = np.where(worth > 0, np.log(np.maximum(worth, 0.0) / self.median.power_price), -np.inf)
+            gap = np.where(worth >= 0, np.log(np.maximum(worth, 0.0) / np.float64(self.median.power_price)), -np.inf)
         gap = gap - self.correlation * self.power_spread * z
         left = self.power_spread * float(np.sqrt(1 - self.correlation**2))
-        return _normal_share(gap, left).mean(axis=-1)
+        return _normal_share(gap, left) @ (weights / weights.sum())
 
     def draw(self, size: int, rng: np.random.Generator) -> pd.DataFrame:
         """`size` equal parcels of hashrate: columns j_per_th and usd_per_kwh.
