@@ -1,0 +1,820 @@
+"""How the network answers: block luck, retarget feedback, and paths to the next halving.
+
+Four rooms, one idea: the chain counts blocks, not hours, and difficulty looks back once every 2,016 of them.
+
+1. What a count of blocks says about hashrate, with its exact Poisson interval, and how long a drop stays hidden.
+2. How long a number of blocks took: the paces of the past (luck alone is `bitcoin.arrival`).
+3. A shock -> rigs off -> slow blocks -> retarget -> the survivors' margin.
+4. Price and difficulty laws, and many paths of hashprice under them, with the halving at its height.
+
+Hashprice here is the difficulty-implied one, USD per PH/s and day: what a rig is expected to earn. It does not change
+when other rigs stop; only a retarget passes their share on. Pure functions: arrays in, arrays out, randomness through
+the Generator that is passed in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import special
+
+from wattshift.bitcoin import RETARGET_CLAMP, SECONDS_PER_RETARGET, subsidy_btc
+from wattshift.mining import hashprice_from_difficulty
+from wattshift.units import (
+    BLOCKS_PER_HALVING,
+    BLOCKS_PER_RETARGET,
+    HASHES_PER_DIFFICULTY,
+    SECONDS_PER_BLOCK,
+    SECONDS_PER_DAY,
+)
+
+Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+RETARGET_INTERVALS = BLOCKS_PER_RETARGET - 1  # between the first and the last block of a period: what is measured
+STEADY_SECONDS_PER_BLOCK = SECONDS_PER_RETARGET / RETARGET_INTERVALS  # 600.298: the pace at which difficulty rests
+DAYS_PER_MONTH = 365.25 / 12
+DAYS_PER_YEAR = 365.25
+
+
+# --- 1. What a count of blocks says -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HashrateEstimate:
+    """A hashrate read from block counts: EH/s, with an exact interval.
+
+    relative_error is the standard error as a share of the estimate, 1/sqrt(blocks); infinite when no block was found.
+    """
+
+    hashrate_ehs: float
+    low_ehs: float
+    high_ehs: float
+    relative_error: float
+    blocks: int
+
+
+def estimate_hashrate(
+    blocks: npt.ArrayLike,
+    difficulty: npt.ArrayLike,
+    days: npt.ArrayLike = 1.0,
+    confidence: float = 0.95,
+    stop: Literal["clock", "block"] = "clock",
+) -> HashrateEstimate:
+    """Mean hashrate over a window, from blocks found at known difficulty, with its exact interval.
+
+    blocks, difficulty, days : scalars, or one entry per stretch of constant difficulty (a day, a period)
+    stop : "clock" when the window has a fixed length (blocks are Poisson: Garwood's interval); "block" when it ends
+           with a block, like a retarget period (time is Erlang: unbiased estimate (n - 1)/T, exact gamma interval)
+
+    Finding a block is a Poisson process of rate hashrate / (difficulty x 2**32). With constant hashrate over the window
+    the maximum-likelihood estimate is all blocks over all exposure sum(seconds / difficulty): difficulty enters by its
+    time-weighted harmonic mean. Hashrate that moves within the window is averaged, and the interval is then for the
+    mean. Garwood, Biometrika 28 (1936) 437.
+
+    >>> e = estimate_hashrate(144, 1e14)
+    >>> round(e.hashrate_ehs, 1), round(e.relative_error, 4)
+    (715.8, 0.0833)
+    """
+    counts, level, length = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (blocks, difficulty, days)))
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    if (counts < 0).any() or not (level > 0).all() or not (length > 0).all():
+        raise ValueError("blocks must not be negative; difficulty and days must be positive")
+    n = round(float(counts.sum()))
+    exposure = float((length * SECONDS_PER_DAY / (level * HASHES_PER_DIFFICULTY)).sum()) * 1e18
+    tail = (1 - confidence) / 2
+    if stop == "block" and n < 2:
+        raise ValueError("a window that ends with a block needs at least two blocks")
+    centre = n if stop == "clock" else n - 1
+    low = float(special.gammaincinv(n, tail)) if n else 0.0
+    high = float(special.gammaincinv(n + 1 if stop == "clock" else n, 1 - tail))
+    error = 1 / np.sqrt(n) if n else np.inf
+    return HashrateEstimate(centre / exposure, low / exposure, high / exposure, float(error), n)
+
+
+def detection_power(
+    hours: npt.ArrayLike,
+    drop: float,
+    alpha: float = 0.05,
+    baseline_hours: float | None = None,
+    blocks_per_hour: float = 3_600 / SECONDS_PER_BLOCK,
+) -> Floats:
+    """Chance that a one-sided exact test at level alpha sees a drop of hashrate in a count of blocks.
+
+    hours           : length of the watch after the drop; difficulty constant or counted in
+    drop            : share of hashrate lost, 0 < drop < 1
+    baseline_hours  : None when the earlier hashrate is known; else it is itself estimated from that many hours before
+                      the drop, and the test is the conditional binomial one of two Poisson counts (Przyborowski and
+                      Wilenski, Biometrika 31 (1940) 313), whose unconditional power is returned
+    blocks_per_hour : pace before the drop
+
+    Discrete counts make the power a saw, always at or below what alpha would allow.
+
+    >>> round(float(detection_power(24, 0.5)), 3)
+    1.0
+    >>> round(float(detection_power(24, 0.13)), 2), round(float(detection_power(24, 0.13, baseline_hours=24)), 2)
+    (0.48, 0.29)
+    """
+    watch = np.atleast_1d(np.asarray(hours, dtype=float))
+    if not 0 < drop < 1 or not 0 < alpha < 1:
+        raise ValueError("drop and alpha must lie between 0 and 1")
+    if not (watch > 0).all() or blocks_per_hour <= 0 or (baseline_hours is not None and baseline_hours <= 0):
+        raise ValueError("hours and blocks_per_hour must be positive")
+    expected = watch * blocks_per_hour
+    if baseline_hours is None:
+        critical = _largest_count(lambda k: special.pdtr(k, expected), expected, alpha)
+        power = np.where(critical >= 0, special.pdtr(np.maximum(critical, 0), expected * (1 - drop)), 0.0)
+        return power.reshape(np.shape(hours))
+    before = baseline_hours * blocks_per_hour
+    reach = 8 * np.sqrt(before) + 10
+    counts = np.arange(max(0, int(before - reach)), int(before + reach) + 1, dtype=float)
+    weights = np.exp(special.xlogy(counts, before) - before - special.gammaln(counts + 1))
+    share = (watch / (watch + baseline_hours))[:, None]
+    # P(K1 <= k | K0 + K1 = n) for a binomial of n = k0 + k and success `share`, through the incomplete beta function
+    critical = _largest_count(
+        lambda k: np.where(counts > 0, special.betainc(np.maximum(counts, 1e-300), k + 1, 1 - share), 1.0),
+        counts * watch[:, None] / baseline_hours,
+        alpha,
+    )
+    hit = np.where(critical >= 0, special.pdtr(np.maximum(critical, 0), (expected * (1 - drop))[:, None]), 0.0)
+    return np.asarray((hit * weights).sum(axis=1)).reshape(np.shape(hours))
+
+
+def _largest_count(tail: Callable[[Floats], Floats], centre: Floats, alpha: float) -> Floats:
+    """Largest whole k with tail(k) <= alpha, elementwise, -1 where even k = 0 is too likely; tail rises in k."""
+    low = np.full(np.shape(centre), -1.0)
+    high = np.ceil(centre + 8 * np.sqrt(centre) + 10)
+    while (high - low > 1).any():
+        middle = np.floor((low + high) / 2)
+        fits = (tail(np.maximum(middle, 0)) <= alpha) & (middle >= 0)
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return low
+
+
+def hours_to_detect(
+    drop: float,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    baseline_hours: float | None = None,
+    blocks_per_hour: float = 3_600 / SECONDS_PER_BLOCK,
+    max_hours: int = 8_760,
+) -> float:
+    """Hours of block counts until a drop of hashrate is seen with the wanted power, and stays so for longer watches.
+
+    Arguments as in `detection_power`. Whole hours; the power of a count is a saw in time, and the answer is the hour
+    after its last tooth below `power`. Infinite when `max_hours` do not suffice, as happens when the baseline is short.
+
+    >>> hours_to_detect(0.13)
+    60.0
+    """
+    if not 0 < power < 1:
+        raise ValueError(f"power must lie between 0 and 1, got {power}")
+    low, high = 1, max_hours
+    if float(detection_power(max_hours, drop, alpha, baseline_hours, blocks_per_hour)) < power:
+        return float("inf")
+    while high - low > 1:
+        middle = (low + high) // 2
+        if float(detection_power(middle, drop, alpha, baseline_hours, blocks_per_hour)) >= power:
+            high = middle
+        else:
+            low = middle
+    grid = np.arange(max(1, int(high * 0.6)), min(max_hours, int(high * 1.5) + 24) + 1)
+    if len(grid) > 600:
+        grid = grid[:: len(grid) // 300]
+    fails = grid[detection_power(grid, drop, alpha, baseline_hours, blocks_per_hour) < power]
+    if not len(fails):
+        return float(grid[0])
+    return float(grid[np.searchsorted(grid, fails[-1]) + 1]) if fails[-1] < grid[-1] else float("inf")
+
+
+# --- 2. How long a number of blocks took ------------------------------------------------------------------------------
+
+
+def _retarget_ratio(measured_seconds: Floats) -> Floats:
+    """New difficulty over old: two weeks / measured time, measured time held within [1/4, 4] of two weeks."""
+    return SECONDS_PER_RETARGET / np.clip(
+        measured_seconds, SECONDS_PER_RETARGET / RETARGET_CLAMP, SECONDS_PER_RETARGET * RETARGET_CLAMP
+    )
+
+
+def window_days(heights: npt.ArrayLike, blocks: int) -> Floats:
+    """Days that each past window of `blocks` took: the empirical paces of the chain.
+
+    heights : height at the end of each day, one entry per day, rising, no day missing
+    returns : entry i is the time from the end of day i until `blocks` more had been found, interpolated within the day;
+              shorter than heights, since the last windows are not over
+
+    >>> window_days([0, 144, 288, 432], 216)
+    array([1.5, 1.5])
+    """
+    level = np.asarray(heights, dtype=float)
+    if blocks <= 0 or (np.diff(level) < 0).any():
+        raise ValueError("blocks must be positive and heights must not fall")
+    target = level[level + blocks <= level[-1]] + blocks
+    day = np.searchsorted(level, target)  # first day that ends at or above the target
+    below = level[np.maximum(day - 1, 0)]
+    reached = day - 1 + (target - below) / np.maximum(level[day] - below, 1e-12)
+    return np.asarray(reached - np.arange(len(target)))
+
+
+# --- 3. Shock, rigs off, slow blocks, retarget ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """A fleet in merit order: cost_usd_ph_day is the hashprice at which a slice just pays its cash cost (rising),
+    capacity_ehs what it hashes when on."""
+
+    cost_usd_ph_day: Floats
+    capacity_ehs: Floats
+
+
+def fleet_slices(median_cost: float, spread: float, hashrate_ehs: float, hashprice: float, slices: int = 400) -> Slices:
+    """A lognormal merit order, cut into slices of equal capacity and scaled to what is seen running.
+
+    median_cost  : cash cost of the median hash, USD/PH/day (J/TH x 24 x USD/kWh, plus overheads)
+    spread       : standard deviation of log cost (efficiency and power price together)
+    hashrate_ehs : what runs now; every slice with a cost at or below `hashprice` is on, so installed capacity is larger
+    raises ValueError when nothing would run at that hashprice.
+
+    >>> fleet = fleet_slices(24.0, 0.3, 1_000.0, 33.0)
+    >>> round(float(fleet.capacity_ehs[fleet.cost_usd_ph_day <= 33].sum()))
+    1000
+    """
+    if min(median_cost, spread, hashrate_ehs, hashprice) <= 0 or slices < 1:
+        raise ValueError("median_cost, spread, hashrate_ehs, hashprice and slices must be positive")
+    cost = median_cost * np.exp(spread * special.ndtri((np.arange(slices) + 0.5) / slices))
+    on = int((cost <= hashprice).sum())
+    if not on:
+        raise ValueError(f"no rig of this fleet pays its cash cost at {hashprice:.2f} USD/PH/day")
+    return Slices(cost, np.full(slices, hashrate_ehs / on))
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a shock does, one row per retarget period, one column per path.
+
+    Row 0 is the steady state before, at old revenue; row 1 the rest of the period in which the shock falls; then whole
+    periods. hours: length of the row. blocks: found in it. hashrate_ehs: time-weighted mean. difficulty, hashprice:
+    during the row. share_off: capacity that ran before and stands still at the row's end. survivor_margin: of the rigs
+    that never stop in this path, (hashprice - mean cash cost) / hashprice. ratio: difficulty of the next row over this.
+    """
+
+    hours: Floats
+    blocks: npt.NDArray[np.int64]
+    hashrate_ehs: Floats
+    difficulty: Floats
+    hashprice: Floats
+    share_off: Floats
+    survivor_margin: Floats
+    ratio: Floats
+
+    def frame(self, quantile: float = 0.5) -> pd.DataFrame:
+        """The quantile over paths, one row per period, plus seconds_per_block and days_since_shock at the row's end."""
+
+        def take(values: Floats) -> Floats:
+            return np.asarray(np.quantile(values, quantile, axis=1))
+
+        table = pd.DataFrame(
+            {
+                "blocks": self.blocks,
+                "hours": take(self.hours),
+                "seconds_per_block": take(self.hours * 3_600 / self.blocks[:, None]),
+                "hashrate_ehs": take(self.hashrate_ehs),
+                "difficulty": take(self.difficulty),
+                "hashprice_usd_ph_day": take(self.hashprice),
+                "share_off": take(self.share_off),
+                "survivor_margin": take(self.survivor_margin),
+                "next_difficulty_ratio": take(self.ratio),
+            }
+        )
+        elapsed = np.cumsum(self.hours, axis=0) - self.hours[:1]
+        table["days_since_shock"] = take(elapsed) / 24
+        table.index.name = "period"
+        return table
+
+
+def shock_response(
+    fleet: Slices,
+    hashprice: float,
+    revenue_factor: float,
+    *,
+    blocks_done: int = 0,
+    periods: int = 8,
+    stop_share: float = 1.0,
+    restart_share: float = 1.0,
+    restart_premium: float = 0.0,
+    lag_hours: float = 0.0,
+    rng: np.random.Generator | None = None,
+    paths: int = 1,
+) -> Feedback:
+    """What happens to difficulty and the survivors when revenue per block changes at once.
+
+    fleet           : merit order; slices whose cost is at or below `hashprice` run before the shock, in steady state
+    hashprice       : before, USD/PH/day, difficulty-implied
+    revenue_factor  : USD per block after / before (a halving without fees 0.5, a price fall of 30 % 0.7)
+    blocks_done     : blocks of the current period found when the shock falls (840,000 mod 2,016 = 1,344)
+    periods         : whole periods to follow after the one in which the shock falls
+    stop_share      : share of the loss-making rigs that stop when a period's hashprice is known (1: all)
+    restart_share   : share of the idle rigs that would earn again and do restart in a period
+    restart_premium : a rig restarts only when hashprice exceeds its cost by this share (hysteresis)
+    lag_hours       : hours after the shock or retarget at which rigs act
+    rng, paths      : exponential block times, independent per path; None gives the expected course in one column
+
+    Rules of the chain kept: difficulty is fixed within 2,016 blocks; the retarget measures 2,015 intervals against
+    2,016 x 600 s, and the ratio is held within [1/4, 4]. A rig's revenue follows difficulty, not who else runs, so
+    those who stop help nobody before the next retarget. Left out: fees that react, machines bought forward, timestamps
+    that lie. With stop_share = restart_share = 1 and a steep merit order the answer is a cobweb that need not settle;
+    what breaks it in the world is inertia, so give some.
+
+    >>> fleet = Slices(np.array([10.0, 40.0]), np.array([600.0, 400.0]))
+    >>> calm = shock_response(fleet, 50.0, 0.5, periods=2, restart_premium=1.0).frame()
+    >>> [round(x, 1) for x in calm["seconds_per_block"]]    # 40 % off: 600.3 / 0.6, then back
+    [600.3, 1000.5, 600.3, 600.3]
+    >>> [round(x, 1) for x in calm["hashprice_usd_ph_day"]]  # the halved 25 becomes 25 / 0.6
+    [50.0, 25.0, 41.7, 41.7]
+    """
+    if not 0 <= blocks_done < BLOCKS_PER_RETARGET:
+        raise ValueError(f"blocks_done must lie in 0 to 2,015, got {blocks_done}")
+    if hashprice <= 0 or revenue_factor <= 0 or lag_hours < 0 or restart_premium < 0 or periods < 0 or paths < 1:
+        raise ValueError("hashprice, revenue_factor and paths must be positive; lag, premium and periods not negative")
+    if not (0 <= stop_share <= 1 and 0 <= restart_share <= 1):
+        raise ValueError("stop_share and restart_share must lie between 0 and 1")
+    cost, capacity = fleet.cost_usd_ph_day[:, None], fleet.capacity_ehs
+    started = (cost <= hashprice).astype(float)
+    hashrate_before = float(capacity @ started[:, 0])
+    if hashrate_before <= 0:
+        raise ValueError("no rig of this fleet runs before the shock")
+    if rng is None:
+        paths = 1
+    level_before = hashrate_before * 1e18 * STEADY_SECONDS_PER_BLOCK / HASHES_PER_DIFFICULTY
+    on = np.repeat(started, paths, axis=1)
+    never_off = on.copy()
+    level = np.full(paths, level_before)
+    pace = np.full(paths, hashrate_before)
+    rows: dict[str, list[Floats]] = {name: [] for name in ("hours", "ehs", "level", "price", "off", "ratio")}
+    blocks: list[int] = []
+
+    def add(n: int, hours: Floats, ehs: Floats, price: Floats, ratio: Floats) -> None:
+        blocks.append(n)
+        off = 1 - capacity @ np.minimum(on, started) / hashrate_before
+        for name, value in zip(rows, (hours, ehs, level.copy(), price, off, ratio), strict=True):
+            rows[name].append(value)
+
+    same = np.ones(paths)
+    add(
+        BLOCKS_PER_RETARGET,
+        same * BLOCKS_PER_RETARGET * STEADY_SECONDS_PER_BLOCK / 3_600,
+        same * hashrate_before,
+        same * hashprice,
+        same,
+    )
+    done, measured = blocks_done, np.full(paths, max(blocks_done - 1, 0) * STEADY_SECONDS_PER_BLOCK)
+    for _ in range(periods + 1):
+        earned = hashprice * revenue_factor * level_before / level
+        stop = (on > 0) & (cost > earned)
+        restart = cost * (1 + restart_premium) <= earned
+        moved = on - stop_share * on * stop + restart_share * (1 - on) * restart * ~stop
+        n = BLOCKS_PER_RETARGET - done
+        first = np.ones(paths) if rng is None else rng.exponential(1.0, paths)
+        rest = np.full(paths, n - 1.0) if rng is None else rng.gamma(n - 1, 1.0, paths) if n > 1 else np.zeros(paths)
+        work = level * HASHES_PER_DIFFICULTY / 1e18  # expected EH per block
+        after = capacity @ moved
+        to_first = _hours_for(first * work, pace, after, lag_hours)
+        to_last = _hours_for((first + rest) * work, pace, after, lag_hours)
+        acted = (to_last > lag_hours) | (lag_hours == 0)
+        on = np.where(acted, moved, on)
+        never_off = np.minimum(never_off, on)
+        measured = measured + 3_600 * (to_last if done else to_last - to_first)
+        ratio = _retarget_ratio(measured)
+        add(n, to_last, (first + rest) * work / (to_last * 3_600), earned, ratio)
+        level, pace = level * ratio, np.where(acted, after, pace)
+        done, measured = 0, np.zeros(paths)
+    stack = {name: np.array(values) for name, values in rows.items()}
+    weight = capacity[:, None] * (never_off >= started) * started
+    total = weight.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_cost = (weight * cost).sum(axis=0) / total
+    margin = 1 - mean_cost / stack["price"]
+    return Feedback(
+        stack["hours"],
+        np.array(blocks),
+        stack["ehs"],
+        stack["level"],
+        stack["price"],
+        stack["off"],
+        margin,
+        stack["ratio"],
+    )
+
+
+def _hours_for(work_eh: Floats, early: Floats, late: Floats, lag_hours: float) -> Floats:
+    """Hours to do `work_eh` exahashes at `early` EH/s up to lag_hours and at `late` EH/s from then on."""
+    by_lag = early * lag_hours * 3_600
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slow = lag_hours + (work_eh - by_lag) / (np.maximum(late, 1e-12) * 3_600)
+        quick = work_eh / (np.maximum(early, 1e-12) * 3_600)
+    return np.asarray(np.where(work_eh <= by_lag, quick, slow))
+
+
+# --- 4. Laws and paths ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PriceLaw:
+    """How the bitcoin price moves, as a law with a name.
+
+    name            : said in every caption
+    drift_per_year  : drift of log price (of the median path, that is; the mean path rises faster by half the variance)
+    daily_returns   : demeaned daily log returns to draw from in blocks; None for a Gaussian walk
+    volatility      : standard deviation of log price over a year, for the Gaussian walk
+    block_days      : mean length of a stretch drawn together (stationary bootstrap, Politis and Romano 1994, in pieces
+                      of one retarget period), so that calm and wild months stay together
+    """
+
+    name: str
+    drift_per_year: float = 0.0
+    daily_returns: Floats | None = None
+    volatility: float = 0.0
+    block_days: float = 84.0
+
+
+@dataclass(frozen=True, slots=True)
+class DifficultyLaw:
+    """How hashrate answers, and with it difficulty, as a law with a name.
+
+    Installed capacity closes a share 1 - 2**(-dt / half_life_days) of its log gap to
+    elasticity x log(USD per block / USD per block at the start) + trend_per_year x t + gap, and rides the trend itself.
+
+    elasticity     : long-run response of log hashrate to log revenue per block (1: free entry at a given efficiency)
+    half_life_days : of the gap; machines take months to arrive
+    trend_per_year : log growth of hashrate at unchanged revenue (efficiency of new machines)
+    trend_sd       : standard error of that trend, drawn once per path
+    gap            : log distance of long-run capacity from today's, at the start
+    noise          : standard deviation of log hashrate's own news per two weeks
+    fleet_cost     : cash cost of the network's median hash, USD/PH/day; rigs that earn less than it stand still (a
+                     lognormal merit order of log spread fleet_spread, cost falling by efficiency_gain per year).
+                     None: every rig runs.
+    """
+
+    name: str
+    elasticity: float
+    half_life_days: float
+    trend_per_year: float
+    trend_sd: float = 0.0
+    gap: float = 0.0
+    noise: float = 0.0
+    fleet_cost: float | None = None
+    fleet_spread: float = 0.3
+    efficiency_gain: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where the paths begin: price_usd, difficulty and hashrate_ehs when `height` is the next block to be found.
+
+    Fees add to the subsidy fee_share of it (the share law) plus fees_btc per block (the coin law: fees keep their coins
+    when the subsidy halves).
+    """
+
+    price_usd: float
+    difficulty: float
+    hashrate_ehs: float
+    height: int
+    fee_share: float = 0.0
+    fees_btc: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Paths in block time: row k is the state at the start of step k (a retarget period, cut where a halving falls).
+
+    height (steps + 1,), reward_btc (steps + 1,) ; days, price_usd, difficulty, hashprice (steps + 1, paths), float32.
+    days is each path's own clock since the start; hashprice USD/PH/day.
+    """
+
+    height: npt.NDArray[np.int64]
+    reward_btc: Floats
+    days: Floats32
+    price_usd: Floats32
+    difficulty: Floats32
+    hashprice: Floats32
+
+    def at(self, days: npt.ArrayLike, values: Floats32 | None = None) -> Floats32:
+        """State (hashprice unless `values`) on given days since the start, rising: (len(days), paths).
+
+        Each path's own clock; a step's value holds until its next step.
+        """
+        wanted = np.atleast_1d(np.asarray(days, dtype=np.float32))
+        table = self.hashprice if values is None else values
+        out = np.empty((len(wanted), table.shape[1]), dtype=table.dtype)
+        row = np.zeros(table.shape[1], dtype=np.intp)
+        last = len(self.days) - 1
+        column = np.arange(table.shape[1])
+        for i, day in enumerate(wanted):
+            while True:
+                ahead = (row < last) & (self.days[np.minimum(row + 1, last), column] <= day)
+                if not ahead.any():
+                    break
+                row = row + ahead
+            out[i] = table[row, column]
+        return out
+
+    def margin(self, cost_usd_ph_day: float) -> Floats32:
+        """(hashprice - cost) / hashprice, same shape as hashprice; a site's margin at constant cost."""
+        return np.asarray(np.float32(1) - np.float32(cost_usd_ph_day) / self.hashprice)
+
+    def days_below(self, hashprice: float, horizon_days: float) -> Floats:
+        """Days each path spends below a hashprice within the horizon, (paths,): time under water."""
+        total = np.zeros(self.days.shape[1])
+        for k in range(len(self.days) - 1):
+            length = np.minimum(self.days[k + 1], horizon_days) - np.minimum(self.days[k], horizon_days)
+            total += length * (self.hashprice[k] < hashprice)
+        return total
+
+    def days_to_height(self, height: int) -> Floats32:
+        """Days until the first step that starts at `height` or above, one per path."""
+        if height > self.height[-1]:
+            raise ValueError(f"the paths end at height {self.height[-1]:,}, before {height:,}")
+        return np.asarray(self.days[int(np.searchsorted(self.height, height))])
+
+
+_CHUNK = 5_000
+"""Paths drawn from one child seed: fixed, so that results do not depend on the number of threads."""
+
+
+def forward_paths(
+    start: Start,
+    price_law: PriceLaw,
+    difficulty_law: DifficultyLaw,
+    horizon_days: float,
+    paths: int,
+    rng: np.random.Generator,
+    threads: int | None = None,
+) -> Paths:
+    """Many paths of price, difficulty and hashprice, in steps of one retarget period, at least horizon_days long.
+
+    Each chunk of 5,000 paths has its own child seed of `rng`, so the result depends on seed, laws and paths only, not
+    on threads. In a step price is held at its value at the step's start; blocks come at difficulty x 2**32 / hashrate
+    with Erlang luck (normal approximation); the retarget holds 2,015/2,016 of the period's time against two weeks
+    and is clamped. The halving falls at its height, so paths that grow faster reach it sooner.
+
+    >>> flat = DifficultyLaw("as now", 0.0, 180.0, 0.0)
+    >>> end = Start(70_000.0, 1.4e14, 1.4e14 * 2**32 / 600.298 / 1e18, 1_049_328)
+    >>> fan = forward_paths(end, PriceLaw("flat"), flat, 60, 1_000, np.random.default_rng(3))
+    >>> fan.height[:3].tolist(), fan.reward_btc[:3].tolist()
+    ([1049328, 1050000, 1050336], [3.125, 1.5625, 1.5625])
+    >>> [round(float(x), 1) for x in np.median(fan.hashprice[:2], axis=1)]
+    [31.4, 15.7]
+    """
+    if horizon_days <= 0 or paths < 1 or min(start.price_usd, start.difficulty, start.hashrate_ehs) <= 0:
+        raise ValueError("horizon_days, paths, and the price, difficulty and hashrate at the start must be positive")
+    sizes = [min(_CHUNK, paths - i) for i in range(0, paths, _CHUNK)]
+    seeds = rng.bit_generator.seed_seq.spawn(len(sizes))  # type: ignore[attr-defined]
+    steps = int(np.ceil(horizon_days / 14 * 1.12)) + 3
+    workers = threads or min(len(sizes), os.cpu_count() or 1)
+    while True:
+        schedule = _steps(start, steps)
+        rows = len(schedule.blocks) + 1
+        out = Paths(schedule.height, schedule.reward, *(np.empty((rows, paths), dtype=np.float32) for _ in range(4)))
+
+        def run(i: int, table: Paths = out, plan: _Schedule = schedule) -> None:
+            columns = slice(i * _CHUNK, i * _CHUNK + sizes[i])
+            _walk(
+                start, price_law, difficulty_law, plan, np.random.Generator(np.random.PCG64(seeds[i])), table, columns
+            )
+
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(run, range(len(sizes))))
+        if float(out.days[-1].min()) >= horizon_days or steps > horizon_days:
+            return out
+        steps = int(steps * 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Schedule:
+    """Steps in block time: height and reward at each start (one entry more than steps), blocks per step, whether a
+    retarget ends it."""
+
+    height: npt.NDArray[np.int64]
+    reward: Floats
+    blocks: npt.NDArray[np.int64]
+    retarget: Bools
+
+
+def _steps(start: Start, steps: int) -> _Schedule:
+    """The next `steps` retargets from `start.height` on, cut at halvings; a step's first block is the height listed."""
+    first = start.height
+    edges = first // BLOCKS_PER_RETARGET * BLOCKS_PER_RETARGET + BLOCKS_PER_RETARGET * np.arange(1, steps + 1)
+    halvings = np.arange(first // BLOCKS_PER_HALVING + 1, edges[-1] // BLOCKS_PER_HALVING + 1) * BLOCKS_PER_HALVING
+    height = np.unique(np.concatenate([[first], edges, halvings]))
+    subsidy = np.array([subsidy_btc(int(h)) for h in height])
+    reward = subsidy * (1 + start.fee_share) + start.fees_btc
+    return _Schedule(height, reward, np.diff(height), height[1:] % BLOCKS_PER_RETARGET == 0)
+
+
+def _walk(
+    start: Start,
+    price_law: PriceLaw,
+    law: DifficultyLaw,
+    plan: _Schedule,
+    rng: np.random.Generator,
+    out: Paths,
+    columns: slice,
+) -> None:
+    """Fill the columns of `out` with one chunk of paths."""
+    n = columns.stop - columns.start
+    one = np.float32(1)
+    per_block_days = start.difficulty * HASHES_PER_DIFFICULTY / (start.hashrate_ehs * 1e18) / SECONDS_PER_DAY
+    days = np.zeros(n, dtype=np.float32)
+    log_price = np.zeros(n, dtype=np.float32)  # all logs relative to the start
+    log_level = np.zeros(n, dtype=np.float32)
+    growth = law.trend_per_year + law.trend_sd * rng.standard_normal(n, dtype=np.float32)
+    installed = np.zeros(n, dtype=np.float32)
+    awake = _awake_table(start, plan.reward[0], law)
+    hashrate = np.zeros(n, dtype=np.float32)
+    done = int(plan.height[0]) % BLOCKS_PER_RETARGET
+    measured = np.full(n, done * per_block_days, dtype=np.float32)
+    target_days = SECONDS_PER_RETARGET / SECONDS_PER_DAY
+    base_price = float(hashprice_from_difficulty(1.0, 0.0, start.price_usd, start.difficulty))
+    draw = _shocks(price_law, rng, n)
+    for k in range(len(plan.height)):
+        log_reward = np.float32(np.log(plan.reward[k] / plan.reward[0]))
+        out.days[k, columns] = days
+        out.price_usd[k, columns] = start.price_usd * np.exp(log_price)
+        out.difficulty[k, columns] = start.difficulty * np.exp(log_level)
+        out.hashprice[k, columns] = base_price * plan.reward[k] * np.exp(log_price - log_level)
+        if k == len(plan.blocks):
+            return
+        hashrate = installed
+        if awake is not None:  # log hashprice if all installed ran, over the median cash cost of the day
+            full = log_price + log_reward - installed + days * np.float32(law.efficiency_gain / DAYS_PER_YEAR)
+            hashrate = installed + np.interp(full, *awake).astype(np.float32)
+        blocks = int(plan.blocks[k])
+        luck = one + rng.standard_normal(n, dtype=np.float32) / np.float32(np.sqrt(blocks))
+        step = np.float32(blocks * per_block_days) * np.exp(log_level - hashrate) * np.maximum(luck, np.float32(1e-3))
+        days = days + step
+        measured = measured + step
+        if plan.retarget[k]:
+            seen = measured * np.float32(RETARGET_INTERVALS / BLOCKS_PER_RETARGET / target_days)
+            log_level = log_level - np.log(np.clip(seen, 1 / RETARGET_CLAMP, RETARGET_CLAMP))
+            measured = np.zeros(n, dtype=np.float32)
+        share = np.sqrt(step / np.float32(14))
+        pull = one - np.exp2(-step / np.float32(law.half_life_days))
+        wanted = np.float32(law.gap) + np.float32(law.elasticity) * (log_price + log_reward)
+        wanted += growth * (days - step) / np.float32(DAYS_PER_YEAR)
+        installed = installed + pull * (wanted - installed) + growth * step / np.float32(DAYS_PER_YEAR)
+        if law.noise:
+            installed = installed + np.float32(law.noise) * share * rng.standard_normal(n, dtype=np.float32)
+        log_price = log_price + np.float32(price_law.drift_per_year / DAYS_PER_YEAR) * step + share * draw()
+
+
+def _shocks(law: PriceLaw, rng: np.random.Generator, n: int) -> Callable[[], Floats32 | np.float32]:
+    """A function that returns one two-week log return per path (mean zero) each time it is called."""
+    if law.daily_returns is None:
+        scale = np.float32(law.volatility * np.sqrt(14 / DAYS_PER_YEAR))
+        if not scale:
+            return lambda: np.float32(0)
+        return lambda: scale * rng.standard_normal(n, dtype=np.float32)
+    returns = np.asarray(law.daily_returns, dtype=float)
+    if len(returns) < 28 or not np.isfinite(returns).all():
+        raise ValueError("the bootstrap needs at least 28 finite daily returns")
+    returns = returns - returns.mean()
+    total = np.concatenate([[0.0], np.cumsum(np.concatenate([returns, returns[:14]]))])
+    fortnight = (total[14:] - total[:-14])[: len(returns)].astype(np.float32)  # circular
+    renew = min(1.0, 14 / law.block_days)
+    place = rng.integers(0, len(returns), n)
+
+    def draw() -> Floats32:
+        nonlocal place
+        fresh = rng.random(n, dtype=np.float32) < renew
+        place = np.where(fresh, rng.integers(0, len(returns), n), (place + 14) % len(returns))
+        return np.asarray(fortnight[place])
+
+    return draw
+
+
+def _awake_table(start: Start, reward: float, law: DifficultyLaw) -> tuple[Floats, Floats] | None:
+    """Log share of installed capacity that runs, relative to the start, against log revenue per installed hash.
+
+    The share u solves u = Phi(log(hashprice / cost) / spread) where hashprice is the one *after* difficulty has
+    followed (revenue shared among those who run), so no cobweb: rigs stop until the rest are whole.
+    """
+    if law.fleet_cost is None:
+        return None
+    seen = float(hashprice_from_difficulty(reward, 0.0, start.price_usd, start.difficulty))
+    score = np.linspace(-12.0, 9.0, 2_000)  # log(hashprice / cost) / spread
+    log_share = special.log_ndtr(score)
+    now = np.log(seen / law.fleet_cost) / law.fleet_spread
+    if now < score[0]:
+        raise ValueError(f"hashprice {seen:.2f} lies too far below the fleet's cost {law.fleet_cost:.2f} USD/PH/day")
+    lit_now, awake_now = law.fleet_spread * now + special.log_ndtr(now), special.log_ndtr(now)
+    return np.asarray(law.fleet_spread * score + log_share - lit_now), np.asarray(log_share - awake_now)
+
+
+def fit_difficulty_law(
+    log_revenue: npt.ArrayLike,
+    log_hashrate: npt.ArrayLike,
+    name: str,
+    *,
+    elasticity: float | None = None,
+    step_days: float = 14.0,
+    half_life_bounds: tuple[float, float] = (60.0, 720.0),
+) -> DifficultyLaw:
+    """The partial-adjustment law of `DifficultyLaw`, by least squares on equally spaced past values.
+
+    log_revenue, log_hashrate : log of USD per block and of EH/s (smoothed: block luck is not news), one entry per step
+    elasticity : fixed when given; else estimated and held within [0, 1]
+    raises ValueError under 20 entries.
+
+    Regresses the change of log hashrate on its level, log revenue and time. The half-life is held within its bounds
+    (where the data prefer none, the bound says so), and the rest is fitted given it. trend_sd is the standard error of
+    mean growth with Newey-West weights over 6 steps. The law's gap is measured at the last entry.
+    """
+    revenue, rate = np.asarray(log_revenue, dtype=float), np.asarray(log_hashrate, dtype=float)
+    if len(rate) < 20 or len(revenue) != len(rate):
+        raise ValueError("the fit needs two series of the same length, at least 20 entries")
+    if not (np.isfinite(revenue).all() and np.isfinite(rate).all()):
+        raise ValueError("revenue and hashrate must be finite")
+    change, years = np.diff(rate), np.arange(len(rate) - 1) * step_days / DAYS_PER_YEAR
+    year = step_days / DAYS_PER_YEAR
+    ones = np.ones(len(change))
+    if elasticity is None:
+        raw = np.linalg.lstsq(np.column_stack([ones, years, rate[:-1], revenue[:-1]]), change, rcond=None)[0]
+        pull = float(-raw[2])
+        elasticity = float(np.clip(raw[3] / pull, 0, 1)) if pull > 0 else 0.0
+    gap = rate[:-1] - elasticity * revenue[:-1]
+    raw = np.linalg.lstsq(np.column_stack([ones, years, gap]), change, rcond=None)[0]
+    low, high = (1 - 0.5 ** (step_days / h) for h in half_life_bounds[::-1])
+    pull = float(np.clip(-raw[2], low, high))
+    design = np.column_stack([ones, years])
+    level, slope = np.linalg.lstsq(design, change + pull * gap, rcond=None)[0]
+    trend = slope / pull
+    residual = change + pull * gap - design @ np.array([level, slope])
+    offset = (level - trend * year) / pull  # of the long-run line at time 0
+    now = (len(rate) - 1) * year
+    line = offset + trend * now + elasticity * revenue[-1]
+    # The trend's error: the drift of the residual is what a wrong trend would look like over the window
+    centred = residual - residual.mean()
+    long_run = float(centred @ centred)
+    for lag in range(1, 7):
+        long_run += 2 * (1 - lag / 7) * float(centred[lag:] @ centred[:-lag])
+    trend_sd = float(np.sqrt(max(long_run, 0.0)) / len(change) / year)
+    return DifficultyLaw(
+        name,
+        elasticity,
+        float(step_days * np.log(0.5) / np.log(1 - pull)),
+        float(trend),
+        trend_sd,
+        float(line - rate[-1]),
+        float(np.std(residual, ddof=3) * np.sqrt(14 / step_days)),
+    )
+
+
+# --- 5. Was the band right? -------------------------------------------------------------------------------------------
+
+
+def inside_band(realized: npt.ArrayLike, simulated: npt.ArrayLike, level: float = 0.8) -> tuple[Bools, Floats]:
+    """Whether each realized value lies in its central band, and its place in the simulated distribution.
+
+    realized (n,), simulated (n, paths). The second array is the share of paths below the realized value: uniform on
+    [0, 1] when the law is right.
+
+    >>> inside, place = inside_band([0.5, 2.0], np.tile(np.linspace(0, 1, 101), (2, 1)))
+    >>> inside.tolist(), place.round(2).tolist()
+    ([True, False], [0.5, 1.0])
+    """
+    seen, drawn = np.asarray(realized, dtype=float), np.asarray(simulated, dtype=float)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    return (seen >= low) & (seen <= high), np.asarray((drawn < seen[:, None]).mean(axis=1))
+
+
+def share_interval(hits: int, trials: int, confidence: float = 0.9) -> tuple[float, float]:
+    """Clopper-Pearson interval of a share: what a coverage counted on few origins can mean.
+
+    >>> tuple(round(x, 3) for x in share_interval(9, 11))
+    (0.53, 0.967)
+    """
+    if not 0 <= hits <= trials or trials < 1:
+        raise ValueError("hits must lie between 0 and trials")
+    tail = (1 - confidence) / 2
+    low = float(special.betaincinv(hits, trials - hits + 1, tail)) if hits else 0.0
+    high = float(special.betaincinv(hits + 1, trials - hits, 1 - tail)) if hits < trials else 1.0
+    return low, high
+
+
+def quantile_band(
+    values: npt.ArrayLike, levels: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+) -> pd.DataFrame:
+    """Quantiles over paths, one row per row of `values`, one column per level: what a fan draws."""
+    table = np.quantile(np.asarray(values), levels, axis=1).T
+    return pd.DataFrame(table, columns=list(levels))
