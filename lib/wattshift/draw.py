@@ -221,17 +221,20 @@ def label_points(ax: Axes, points: Sequence[tuple[str, str, float, float]], *, s
         ax.text(1, 0.5, text, transform=ax.transAxes + to_points, color=colour, fontsize=size, va="center")
         for text, colour, _, _ in points
     ]
-    fig.draw_without_rendering()  # makes room for the words first, so that heights are final
-    height = ax.bbox.height * 72 / fig.dpi
-    seen = [ax.transAxes.inverted().transform(ax.transData.transform((x, y))) for _, _, x, y in points]
-    wanted = np.clip([y for _, y in seen], 0, 1) * height
-    placed = spread(wanted, gap=1.35 * size * max(text.count("\n") + 1 for text, *_ in points))
-    placed -= max(0.0, placed.max() - height)  # stay inside the axes where that is possible
-    placed += max(0.0, -placed.min())
-    for label, (_, colour, x, y), at, want, (right, _) in zip(texts, points, placed, wanted, seen, strict=True):
-        label.set_y(at / height)
+    gap = 1.35 * size * max(text.count("\n") + 1 for text, *_ in points)
+    for _ in range(2):  # the words take room from the axes, which moves the points: place them, then once more
+        fig.draw_without_rendering()
+        height = ax.bbox.height * 72 / fig.dpi
+        seen = [ax.transAxes.inverted().transform(ax.transData.transform((x, y))) for _, _, x, y in points]
+        wanted = np.clip([y for _, y in seen], 0, 1) * height
+        placed = spread(wanted, gap)
+        placed -= max(0.0, placed.max() - height)  # stay inside the axes where that is possible
+        placed += max(0.0, -placed.min())
+        for label, at in zip(texts, placed, strict=True):
+            label.set_y(at / height)
+    for (_, colour, x, y), at, want, (right, _) in zip(points, placed, wanted, seen, strict=True):
         if abs(at - want) > size * 0.35 or right < 0.97:
-            ax.annotate(
+            leader = ax.annotate(
                 "",
                 xy=(x, y),
                 xytext=(1, at / height),
@@ -239,6 +242,7 @@ def label_points(ax: Axes, points: Sequence[tuple[str, str, float, float]], *, s
                 arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2},
                 annotation_clip=False,
             )
+            leader.set_in_layout(False)
 
 
 def band(
@@ -420,3 +424,31 @@ def dates(ax: Axes) -> None:
     """Few, short date labels on the x axis; each year is written once."""
     ax.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=3, maxticks=8))
     ax.xaxis.set_major_formatter(_DayLabels())
+
+
+def aligned_events(
+    ax: Axes, chosen: pd.Series, others: Mapping[str, pd.Series], bounds: pd.DataFrame | None = None, *, label: str
+) -> None:
+    """One outcome around several events: `chosen` bold, `others` thin and dashed, the placebo band of `chosen` shaded.
+
+    Every series holds logs relative to the event, index offset; the axis shows factors (1 = as at the event) on a log
+    scale. bounds: columns 0.05, 0.5, 0.95 of logs, index offset; NaN where there is no band. label: of `chosen`.
+    """
+    factor: Any = np.exp
+    if bounds is not None:
+        ax.fill_between(
+            bounds.index, factor(bounds[0.05]), factor(bounds[0.95]), color=COLOURS["sky"], alpha=0.45, linewidth=0
+        )
+        ax.plot(bounds.index, factor(bounds[0.5]), color=MUTED, linewidth=0.8, linestyle=(0, (1, 1.5)))
+    lines: dict[Line2D, str] = {}
+    colours = [COLOURS[name] for name in ("orange", "green", "black")]
+    for place, (name, path) in enumerate(others.items()):
+        dash = DASHES[(1, 3, 4)[place % 3]]
+        (line,) = ax.plot(path.index, factor(path), color=colours[place % 3], linewidth=0.9, linestyle=dash)
+        lines[line] = name
+    (line,) = ax.plot(chosen.index, factor(chosen), color=COLOURS["blue"], linewidth=1.9)
+    lines[line] = label
+    ax.axhline(1, color=MUTED, linewidth=0.6, zorder=1.5)
+    mark(ax, 0)
+    plain_log(ax)
+    label_lines(ax, lines, size=7)

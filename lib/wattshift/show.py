@@ -27,6 +27,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from wattshift import data
+from wattshift.parameters import Given, checked
 
 TABLE_TYPE = "application/vnd.wattshift.table+json"
 RESULT_TYPE = "application/vnd.wattshift.result+json"
@@ -85,7 +86,7 @@ def caption(label: str, text: str, *, alt: str, source: str | Sequence[str]) -> 
     shown.savefig(canvas, format="svg", metadata={"Date": None})
     plt.close(shown)
     _put({"image/svg+xml": canvas.getvalue()}, kind="figure", **about)
-    words = f'<a id="fig-{label}"></a>**Figure {number}.** {text} *Source: {about["source"]}.*'
+    words = f'<a id="fig-{label}"></a>**Figure {number}.** {text} *Source: {plain(about["source"])}.*'
     _put({"text/markdown": words}, kind="caption", label=label)
 
 
@@ -177,18 +178,20 @@ def record(
 def provenance(given: Mapping[str, Any] | None = None) -> None:
     """Show the last page: every table loaded so far with its card, the parameters, code revision, versions.
 
-    given: what `parameters.check(globals())` gave. Revision and cleanness come from git, or from WATTSHIFT_REVISION
-    and WATTSHIFT_CLEAN ("1" or "0") where a renderer has fixed them; "unknown" and None where there is no git.
+    given: what `parameters.check(globals())` gave, by default its last answer. Revision and cleanness come from git, or
+    from WATTSHIFT_REVISION and WATTSHIFT_CLEAN ("1" or "0") where a renderer has fixed them; "unknown" and None where
+    there is no git.
     """
+    given = given if given is not None else (checked() or {})
     revision, clean = _revision()
     body = {
         "tables": [_card_entry(name) for name in sorted(set(data.loaded()))],
-        "parameters": _parameters(given or {}),
+        "parameters": _parameters(given),
         "revision": revision,
         "clean": clean,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "seed": (given or {}).get("seed"),
+        "seed": given.get("seed"),
     }
     _put({"text/html": _provenance_html(body), PROVENANCE_TYPE: body}, kind="provenance")
 
@@ -319,16 +322,20 @@ def _card_entry(name: str) -> dict[str, Any]:
 
 
 def _parameters(given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    declared = {entry.name: entry for entry in getattr(getattr(given, "contract", None), "parameters", ())}
-    return [
-        {
-            "name": name,
-            "value": _python(value),
-            **{key: str(getattr(declared[name], key, "") or "") for key in ("unit", "meaning") if name in declared},
-            **({"default": _python(declared[name].default)} if name in declared else {}),
-        }
-        for name, value in given.items()
-    ]
+    """The parameter table; with `parameters.check`'s answer also unit, meaning, default, and whether it was changed."""
+    if isinstance(given, Given):
+        rows = {row.name: row for row in given.table()}
+        keys = ("unit", "meaning", "default", "changed")
+        return [
+            {"name": name, "value": _plain_value(value), "text": rows[name].value}
+            | {key: getattr(rows[name], key) for key in keys}
+            for name, value in given.items()
+        ]
+    return [{"name": name, "value": _plain_value(value), "text": str(value)} for name, value in given.items()]
+
+
+def _plain_value(value: Any) -> Any:
+    return [_python(each) for each in value] if isinstance(value, list | tuple) else _python(value)
 
 
 def _version(package: str) -> str:
@@ -411,7 +418,7 @@ def _provenance_html(body: Mapping[str, Any]) -> str:
     tables = rows([[head.replace("_", " ") for head in heads]], "th") + rows(
         [[str(entry[key])[:12] if key == "sha256" else entry[key] for key in heads] for entry in body["tables"]]
     )
-    settings = rows([[entry["name"], entry["value"], entry.get("unit", "")] for entry in body["parameters"]])
+    settings = rows([[entry["name"], entry["text"], entry.get("unit", "")] for entry in body["parameters"]])
     state = {True: "clean tree", False: "tree with changes", None: "state of the tree unknown"}[body["clean"]]
     versions = ", ".join(f"{name} {version}" for name, version in body["packages"].items())
     code = f"Code revision {body['revision']}, {state}. Python {body['python']}; {versions}."
