@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import norm
 from wattshift import bitcoin, data, mining
 from wattshift.mining import Fleet, Miner, Rigs
+from wattshift.refusal import Refusal
 
 # A site worked by hand: 20 J/TH is 480 kWh per PH/s and day.
 SITE = Miner(
@@ -216,6 +217,21 @@ def test_windows_that_say_nothing_are_refused(rows, why):
     frame = pd.DataFrame(rows, columns=["blocks", "price_usd", "issuance_btc"]).assign(difficulty=1e13, fees_btc=0.0)
     with pytest.raises(ValueError, match=why):
         mining.window_means(frame)
+
+
+@pytest.mark.parametrize(
+    ("end", "days", "why"),
+    [("2026-06-02", 1, "not all among"), ("2009-01-20", 30, "not all among"), ("2010-07-18", 2, "no quoted price")],
+)
+def test_windows_over_no_data_are_refused_in_one_sentence(end, days, why):
+    with pytest.raises(Refusal, match=why) as caught:
+        mining.window_ending(data.load("btc_network_daily"), end, days)
+    assert str(caught.value).count(". ") == 0
+
+
+def test_a_window_ends_where_it_says(network):
+    window = mining.window_ending(network, "2024-04-18", 30)
+    assert [str(day.date()) for day in window["date"].iloc[[0, -1]]] == ["2024-03-20", "2024-04-18"]
 
 
 def test_log_mean_lies_between_the_geometric_and_the_arithmetic():

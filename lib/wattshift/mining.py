@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
+from wattshift.refusal import Refusal
 from wattshift.units import (
     BLOCKS_PER_DAY,
     HASHES_PER_DIFFICULTY,
@@ -283,6 +284,34 @@ def window_means(network: pd.DataFrame) -> "pd.Series[float]":
     }
     state["hashprice_usd_per_ph_day"] = float(hashprice_from_difficulty(*state.values()))
     return pd.Series(state)
+
+
+def window_ending(network: pd.DataFrame, end: Any, days: int = 30) -> pd.DataFrame:
+    """The `days` days that end with `end`, both in the table and with a price; a copy of those rows.
+
+    network : columns date (one row a day, rising) and price_usd
+
+    Raises Refusal when a day of the window is not in the table, or has no price.
+
+    >>> days = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=9), "price_usd": 4e4})
+    >>> len(window_ending(days, "2024-01-05", 3))
+    3
+    """
+    last = pd.Timestamp(end)
+    first = last - pd.Timedelta(days=days - 1)
+    rows = network[network["date"].between(first, last)].copy()
+    if len(rows) != days:
+        have = f"{network['date'].min():%Y-%m-%d} to {network['date'].max():%Y-%m-%d}" if len(network) else "no day"
+        raise Refusal(
+            f"the {days} days from {first:%Y-%m-%d} to {last:%Y-%m-%d} are not all among the days in use ({have}); "
+            "choose an earlier end, a later start, or a later as_of."
+        )
+    if rows["price_usd"].isna().any():
+        raise Refusal(
+            f"bitcoin had no quoted price on some of the {days} days from {first:%Y-%m-%d} to {last:%Y-%m-%d}; "
+            "prices begin on 2010-07-18."
+        )
+    return rows
 
 
 def log_mean(first: Values, second: Values) -> Values:
