@@ -120,3 +120,6 @@ Day = Annotated[str, Unit("", "a day of the calendar", "2026-06-01", "2009-01-03
 # Words. Which machines exist is known to the table asic_models, so the notebook checks the name against it.
 Text = Annotated[str, Unit("", "a line of text", "West Texas site", 1, 200)]
 RigModel = Annotated[str, Unit("", "a mining machine's model name", "Antminer S21", 1, 80)]
+
+# Changes. -0.3 is a fall by 30 per cent; a fall by everything would leave nothing to divide by.
+RelativeChange = Annotated[float, Unit("share of 1", "a change, relative to what was", -0.3, -0.99, 10.0)]
