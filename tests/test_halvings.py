@@ -200,6 +200,22 @@ def test_the_scale_of_the_price_does_not_matter(network: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=1e-9, atol=1e-12)
 
 
+def test_the_loudest_fee_day_after_the_fourth_halving_is_20_april_2024(network: pd.DataFrame) -> None:
+    """1,206.4666 BTC of fees beside 406.25 BTC of new coins: 74.8 % (Runes began at the halving's block)."""
+    found = halvings.fee_days(network, halvings.day_of_height(network, 840_000))
+    assert found["loudest_day"] == pd.Timestamp("2024-04-20")
+    assert found["loudest_share"] == pytest.approx(1_206.4666 / 1_612.7166, rel=1e-9)
+    assert found["median_after"] < found["mean_after"]  # one day pulls the mean, not the median
+
+
+def test_fee_days_where_the_table_ends_on_the_halving(network: pd.DataFrame) -> None:
+    known = network[network["date"] <= "2024-04-19"]
+    found = halvings.fee_days(known, len(known) - 1)
+    assert pd.isna(found["loudest_day"])
+    assert math.isnan(found["median_after"])
+    assert 0 < found["median_before"] < 1
+
+
 # ---- windows
 
 

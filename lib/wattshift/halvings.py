@@ -47,6 +47,7 @@ HALF_ERA_BLOCK_DAYS = BLOCKS_PER_HALVING // 2 // BLOCKS_PER_DAY  # 729: whole bl
 SMOOTHING_BLOCK_DAYS = 7  # hashrate and fees are means over the last 1,008 blocks: block luck 1/sqrt(1008) = 3.1 %
 RETARGET_BLOCK_DAYS = BLOCKS_PER_RETARGET // BLOCKS_PER_DAY  # 14: a window of k x 14 holds k retargets from any start
 MIN_WINDOWS = 3  # fewer disjoint windows than this give no band and no test
+HORIZONS = (28, 84, 182, 336)  # block-days: 2, 6, 13 and 24 whole retarget periods
 OUTCOMES = ("price", "hashrate", "difficulty", "fee_share", "hashprice")
 
 
@@ -260,6 +261,44 @@ def hashprice_parts(frame: pd.DataFrame, horizon: int) -> pd.Series:
             "total": float(np.log(end["hashprice"] / start["hashprice"])),
         }
     )
+
+
+def fee_days(daily: pd.DataFrame, row: int, days: int = 28) -> pd.Series:
+    """Fee share of single days around a halving, so that one loud day can be seen for what it is.
+
+    row  : the halving's row (`day_of_height`); the days after it start with the next row
+    days : how many on either side, fewer where the table ends
+    Returns loudest_day, loudest_share (the highest fees / (fees + issuance) of one day after the halving),
+    median_before, median_after and mean_after of the daily shares. After the last day: NaN and NaT.
+
+    >>> day = pd.DataFrame({"date": pd.date_range("2024-04-18", periods=5), "fees_btc": [1.0, 1, 9, 1, 1]})
+    >>> found = fee_days(day.assign(issuance_btc=[9.0, 9, 1, 9, 9]), 1)
+    >>> f"{found['loudest_day']:%d %B}", found["loudest_share"], found["median_after"]
+    ('20 April', 0.9, 0.1)
+    """
+    part = daily.iloc[max(row - days, 0) : row + 1 + days]
+    share = (part["fees_btc"] / (part["fees_btc"] + part["issuance_btc"])).to_numpy(np.float64)
+    before, after = share[: min(row, days)], share[min(row, days) + 1 :]
+    loudest = int(np.argmax(after)) if len(after) else -1
+    return pd.Series(
+        {
+            "loudest_day": daily["date"].iloc[row + 1 + loudest] if len(after) else pd.NaT,
+            "loudest_share": float(after[loudest]) if len(after) else np.nan,
+            "median_before": float(np.median(before)) if len(before) else np.nan,
+            "median_after": float(np.median(after)) if len(after) else np.nan,
+            "mean_after": float(np.mean(after)) if len(after) else np.nan,
+        },
+        dtype=object,
+    )
+
+
+def horizons_within(width: int) -> tuple[int, ...]:
+    """The HORIZONS that a window of `width` block-days holds; the shortest one always.
+
+    >>> horizons_within(90), horizons_within(10)
+    ((28, 84), (28,))
+    """
+    return tuple(horizon for horizon in HORIZONS if horizon <= max(width, HORIZONS[0]))
 
 
 # ---- windows that could have been
