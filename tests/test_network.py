@@ -263,7 +263,7 @@ def test_quantiles_of_the_gaussian_walk_are_lognormal() -> None:
 
 
 def test_bootstrap_keeps_the_spread_of_the_past() -> None:
-    """White daily returns of deviation 0.03: after 40 periods of 14 days, sqrt(560) x 0.03 = 0.71. The 1,000 returns are
+    """White daily returns of deviation 0.03: after 40 periods of 14 days, sqrt(560) x 0.03. The 1,000 returns are
     one sample (their own deviation is used); 20,000 paths, seed 4."""
     past = np.random.default_rng(9).normal(0.01, 0.03, 1_000)
     fan = network.forward_paths(

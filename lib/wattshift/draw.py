@@ -452,3 +452,118 @@ def aligned_events(
     mark(ax, 0)
     plain_log(ax)
     label_lines(ax, lines, size=7)
+
+
+def intervals(
+    ax: Axes,
+    labels: Sequence[str],
+    low: ArrayLike,
+    mid: ArrayLike,
+    high: ArrayLike,
+    *,
+    truth: ArrayLike | None = None,
+    color: str = COLOURS["blue"],
+) -> None:
+    """One level range per label, top down: a thick line from low to high, a dot at mid, a cross where the truth fell.
+
+    truth: NaN where there is none (yet).
+    """
+    place = -np.arange(len(labels), dtype=float)
+    ax.hlines(place, low, high, color=color, linewidth=5, alpha=0.35)
+    ax.plot(mid, place, "o", color=color, markersize=5)
+    if truth is not None:
+        ax.plot(truth, place, "x", color=COLOURS["vermillion"], markersize=7, markeredgewidth=1.8)
+    ax.set_yticks(place, list(labels))
+    ax.set_ylim(-len(labels) + 0.4, 0.6)
+    ax.grid(visible=False, axis="y")
+
+
+def level_line(
+    ax: Axes, x: ArrayLike, y: ArrayLike, z: ArrayLike, level: float, *, text: str, index: int = 4, at: float = 0.5
+) -> None:
+    """One bold contour of a surface, z = level, with its name written along it. z: shape (len(y), len(x)).
+
+    index: which `style`. at: where along the line its name stands, 0 to 1. A surface that never reaches the level draws
+    nothing.
+    """
+    look = style(index)
+    z = np.asarray(z, dtype=float)
+    if not z.min() < level < z.max():
+        return
+    made = ax.contour(x, y, z, levels=[level], colors=[look["color"]], linewidths=2.0, linestyles=[look["linestyle"]])
+    path = max(made.allsegs[0], key=len)
+    middle = path[int(at * (len(path) - 1))]
+    ax.annotate(
+        text, middle, (4, 4), textcoords="offset points", fontsize=7.5, color=readable(look["color"]), weight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
+    )  # fmt: skip
+
+
+def ranges(ax: Axes, rows: pd.DataFrame, y: float, *, gap: float = 0.0) -> None:
+    """A small scale across a plot: for each row of `rows` its range low to high, its mid as a dot, its name above it.
+
+    rows: columns name, low, mid, high in units of the x axis. All rows stand at height y, each `gap` above the one before.
+    """
+    for place, (name, low, mid, high) in enumerate(rows[["name", "low", "mid", "high"]].itertuples(index=False)):
+        height = y + gap * place
+        ax.plot([low, high], [height, height], color=INK, linewidth=1.0, solid_capstyle="butt", zorder=4)
+        ax.plot([mid], [height], "o", markersize=3.6, color=INK, zorder=5)
+        ax.annotate(
+            str(name), (high, height), (3, 0), textcoords="offset points", va="center", fontsize=7, color=INK, zorder=6
+        )
+
+
+def dots(ax: Axes, x: Any, y: ArrayLike, *, index: int = 0, hollow: bool = False, label: str | None = None) -> None:
+    """Many observations, filled or hollow (a second group must differ in grey print too). y may hold NaN."""
+    color = style(index)["color"]
+    ax.plot(
+        x, y, "o", markersize=4.0, label=label, markeredgewidth=0.8, markeredgecolor=color, linestyle="none",
+        markerfacecolor="white" if hollow else color,
+    )  # fmt: skip
+
+
+def curves(ax: Axes, x: ArrayLike, lines: Mapping[str, ArrayLike], *, first: int = 0) -> dict[Line2D, str]:
+    """Several lines over one x, each in its own style from the `first` on; gives what `label_lines` takes."""
+    made: dict[Line2D, str] = {}
+    for place, (name, y) in enumerate(lines.items()):
+        (line,) = ax.plot(x, y, **style(first + place))
+        made[line] = name
+    return made
+
+
+def point(ax: Axes, x: float, y: float, text: str, *, side: str = "right", index: int = 2) -> None:
+    """One state on a plot, as a ringed dot with its name on the "right", "left", "above" or "below"."""
+    dx, dy, ha, va = {
+        "right": (6, 0, "left", "center"), "left": (-6, 0, "right", "center"),
+        "above": (0, 6, "center", "bottom"), "below": (0, -6, "center", "top"),
+    }[side]  # fmt: skip
+    color = style(index)["color"]
+    ax.plot([x], [y], "o", markersize=6, markerfacecolor="white", markeredgecolor=color, markeredgewidth=1.6, zorder=6)
+    ax.annotate(
+        text, (x, y), (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=7.5, color=readable(color), zorder=7,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+    )  # fmt: skip
+
+
+def side_by_side(ax: Axes, table: pd.DataFrame, *, format: str = "{:+.2f}") -> None:
+    """Groups of signed bars: one group per row of `table` (its index names it), one bar per column, values written on.
+
+    Columns differ in colour and hatching and are named in a legend (the groups repeat them, so no direct label fits).
+    """
+    hatches = ("", "////", "....", "xxxx")
+    wide = 0.8 / table.shape[1]
+    for place, name in enumerate(table.columns):
+        look = style((0, 1, 3, 5)[place % 4])
+        x = np.arange(len(table)) + (place - (table.shape[1] - 1) / 2) * wide
+        values = table[name].to_numpy(dtype=float)
+        ax.bar(x, values, width=wide * 0.9, color=look["color"], hatch=hatches[place % 4], edgecolor="white", linewidth=0,
+               label=str(name))  # fmt: skip
+        for at, value in zip(x, values, strict=True):
+            up = value >= 0
+            ax.annotate(format.format(value).replace("-", "−"), (at, value), (0, 2 if up else -2), ha="center",
+                        textcoords="offset points", va="bottom" if up else "top", fontsize=7)  # fmt: skip
+    ax.axhline(0, color=MUTED, linewidth=0.6)
+    ax.set_xticks(range(len(table)), [str(name) for name in table.index])
+    ax.grid(visible=False, axis="x")
+    ax.margins(y=0.14)
+    ax.legend(ncols=table.shape[1], loc="upper center", bbox_to_anchor=(0.5, 1.14), handlelength=1.4)
