@@ -433,8 +433,16 @@ def aligned_events(
 
     Every series holds logs relative to the event, index offset; the axis shows factors (1 = as at the event) on a log
     scale. bounds: columns 0.05, 0.5, 0.95 of logs, index offset; NaN where there is no band. label: of `chosen`.
+    The frame follows `chosen` and its band with room to spare; another line that grows out of it is cut at the edge.
     """
     factor: Any = np.exp
+    parts = [chosen.to_numpy(float)] + ([] if bounds is None else [bounds[[0.05, 0.95]].to_numpy(float).ravel()])
+    near = np.concatenate(parts)
+    low, high = float(np.nanmin(near)), float(np.nanmax(near))
+    room = 0.6 * (high - low) + 0.1
+    seen = np.concatenate([near, *(path.to_numpy(float) for path in others.values())])
+    low, high = max(low - room, float(np.nanmin(seen))), min(high + room, float(np.nanmax(seen)))
+    ax.set_ylim(float(factor(low - 0.05)), float(factor(high + 0.05)))
     if bounds is not None:
         ax.fill_between(
             bounds.index, factor(bounds[0.05]), factor(bounds[0.95]), color=COLOURS["sky"], alpha=0.45, linewidth=0
@@ -500,9 +508,9 @@ def level_line(
 
 
 def ranges(ax: Axes, rows: pd.DataFrame, y: float, *, gap: float = 0.0) -> None:
-    """A small scale across a plot: for each row of `rows` its range low to high, its mid as a dot, its name above it.
+    """A small scale across a plot: for each row of `rows` its range low to high, its mid as a dot, its name beside it.
 
-    rows: columns name, low, mid, high in units of the x axis. All rows stand at height y, each `gap` above the one before.
+    rows: columns name, low, mid, high in units of the x axis. The first stands at height y, each next `gap` higher.
     """
     for place, (name, low, mid, high) in enumerate(rows[["name", "low", "mid", "high"]].itertuples(index=False)):
         height = y + gap * place
@@ -556,8 +564,8 @@ def side_by_side(ax: Axes, table: pd.DataFrame, *, format: str = "{:+.2f}") -> N
         look = style((0, 1, 3, 5)[place % 4])
         x = np.arange(len(table)) + (place - (table.shape[1] - 1) / 2) * wide
         values = table[name].to_numpy(dtype=float)
-        ax.bar(x, values, width=wide * 0.9, color=look["color"], hatch=hatches[place % 4], edgecolor="white", linewidth=0,
-               label=str(name))  # fmt: skip
+        ax.bar(x, values, width=wide * 0.9, color=look["color"], hatch=hatches[place % 4], edgecolor="white",
+               linewidth=0, label=str(name))  # fmt: skip
         for at, value in zip(x, values, strict=True):
             up = value >= 0
             ax.annotate(format.format(value).replace("-", "−"), (at, value), (0, 2 if up else -2), ha="center",
