@@ -1,0 +1,268 @@
+"""Verdicts follow from numbers: planted truths are found, planted errors too, and the ten halving claims come out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wattshift import claims, data
+from wattshift.claims import Finding, HalvingEvidence, Verdict
+
+FIGURES = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return data.load("claims")
+
+
+@pytest.fixture(scope="module")
+def halving_claims(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table.subject == "halving"]
+
+
+def evidence(as_of: str = "2026-06-01", **changed: pd.DataFrame) -> HalvingEvidence:
+    given_tables = {
+        "network": data.load("btc_network_daily"),
+        "halvings": data.load("halvings"),
+        "retargets": data.load("difficulty_retargets"),
+        "shutdown": pd.DataFrame({"basis": ["power", "all-in"], "shutdown_price_usd": [60_000.0, 98_000.0]}),
+    }
+    return HalvingEvidence(**{**given_tables, **changed}, as_of=pd.Timestamp(as_of))
+
+
+def verdicts(of: pd.DataFrame, held_against: HalvingEvidence) -> dict[str, str]:
+    return {name: str(finding.verdict) for name, finding in claims.halving_findings(of, held_against).items()}
+
+
+# ---------------------------------------------------------------- reading claims
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2024-04", "2024-04-01", "2024-04-30"),
+        ("2021", "2021-01-01", "2021-12-31"),
+        ("2018-2025", "2018-01-01", "2025-12-31"),
+        ("2022-01-05 to 2022-01-10", "2022-01-05", "2022-01-10"),
+        ("before 2024-04 halving", "2024-04-01", "2024-04-30"),
+        ("by publication (2025-11)", "2025-11-01", "2025-11-30"),
+        ("2023-2024", "2023-01-01", "2024-12-31"),
+        ("2024-02-29", "2024-02-29", "2024-02-29"),
+    ],
+)
+def test_periods(text: str, first: str, last: str):
+    found = claims.period(text)
+    assert found == claims.Period(pd.Timestamp(first), pd.Timestamp(last))
+    assert pd.Timestamp(f"{last} 23:59:59") in found
+    assert found.last + pd.Timedelta(days=1) not in found
+    assert found.first - pd.Timedelta(seconds=1) not in found
+
+
+@pytest.mark.parametrize("text", ["past decade", "future", "", None, float("nan"), "120,000", "20211"])
+def test_no_period(text: object):
+    assert claims.period(text) is None
+
+
+def test_every_article_of_the_table_is_dated_as_its_title_says(table: pd.DataFrame):
+    dates = {article: str(claims.published(article)) for article in table.article.unique()}
+    assert sorted(dates.values()) == ["2025-09-28", "December 2025", "January 2022", "None", "November 2025"]
+    assert "undated" in next(article for article, date in dates.items() if date == "None")
+
+
+def test_every_claim_of_the_table_can_be_put_in_words(table: pd.DataFrame):
+    said = table.set_index("claim_id").apply(claims.claimed, axis=1)
+    assert not said.str.contains("nan|None|  ").any()
+    assert said["PK-08"] == "over 1,000 EH/s; 2024-04"
+    assert said["PK-10"].startswith("60%; ")
+    assert claims.claimed_range(table.set_index("claim_id").loc["PK-05"]) == (6.25, 6.25)
+    with pytest.raises(ValueError, match="no figure"):
+        claims.claimed_range(table.set_index("claim_id").loc["PK-12"])
+
+
+# ---------------------------------------------------------------- judges
+
+
+@pytest.mark.parametrize(
+    ("found", "claim", "tolerance", "verdict"),
+    [
+        ((100, 100), (100, 100), 0.0, "confirmed"),
+        ((100, 100), (101, 101), 0.0, "contradicted"),
+        ((110, 110), (100, 100), 0.10, "confirmed"),
+        ((110.1, 110.1), (100, 100), 0.10, "contradicted"),
+        ((95, 120), (100, 100), 0.10, "partly"),
+        ((50, 200), (100, 100), 0.10, "partly"),  # the claim lies inside what was found
+        ((1, 2), (100, np.inf), 0.10, "contradicted"),
+        ((90, 1e9), (100, np.inf), 0.10, "confirmed"),
+        ((89, 1e9), (100, np.inf), 0.10, "partly"),
+        ((-55, -45), (-50, -50), 0.10, "confirmed"),  # tolerance widens a negative figure too
+    ],
+)
+def test_ranges(found, claim, tolerance: float, verdict: str):
+    assert claims.judge_range(found, claim, tolerance, "x").verdict == verdict
+
+
+@given(
+    ends=st.tuples(FIGURES, FIGURES).map(sorted), claim=st.tuples(FIGURES, FIGURES).map(sorted), narrow=st.floats(0, 1)
+)
+def test_more_tolerance_never_makes_a_verdict_worse(ends, claim, narrow: float):
+    order = [Verdict.CONTRADICTED, Verdict.PARTLY, Verdict.CONFIRMED]
+    strict, lenient = (claims.judge_range(tuple(ends), tuple(claim), t, "x").verdict for t in (narrow / 2, narrow))
+    assert order.index(strict) <= order.index(lenient)
+
+
+@pytest.mark.parametrize(
+    "bad", [((2, 1), (0, 1), 0.1), ((0, 1), (2, 1), 0.1), ((np.nan,) * 2, (0, 1), 0.1), ((0, 1), (0, 1), -1)]
+)
+def test_a_range_the_wrong_way_round_is_refused(bad):
+    with pytest.raises(ValueError, match="low end to its high end"):
+        claims.judge_range(*bad, "x")
+
+
+def test_days_measured_in_two_ways():
+    march, april, never = pd.Timestamp("2024-03-31"), pd.Timestamp("2024-04-30 23:59"), None
+    month = claims.period("2024-04")
+    judge = claims.judge_days
+    assert judge({"a": april}, month, "x").verdict == "confirmed"
+    assert judge({"a": march}, month, "x").verdict == "contradicted"
+    assert judge({"a": march}, month, "x", by=True).verdict == "confirmed"
+    assert judge({"a": april, "b": march}, month, "x").verdict == "partly"
+    assert judge({"a": never}, month, "x", by=True).verdict == "contradicted"
+    assert judge({"a": pd.Timestamp("2025-08-30")}, month, "x").numbers == {
+        "days after, a": 487.0
+    }  # 30 April to 30 August
+    with pytest.raises(ValueError, match="nothing was measured"):
+        judge({}, month, "x")
+
+
+def test_some():
+    assert claims.judge_some([1.0, 2.0], (100, 100), 0.1, "rigs", "USD").verdict == "contradicted"
+    assert claims.judge_some([1.0, 2.0, 99.0], (100, 100), 0.1, "rigs", "USD").numbers["share"] == pytest.approx(1 / 3)
+    for empty in ([], [np.nan]):
+        with pytest.raises(ValueError, match="finite values"):
+            claims.judge_some(empty, (100, 100), 0.1, "rigs", "USD")
+
+
+@pytest.mark.parametrize(
+    ("stated", "other", "verdict"),
+    [
+        ("confirmed", "confirmed", "confirmed"),
+        ("confirmed", "contradicted", "confirmed"),
+        ("partly", "confirmed", "partly"),
+        ("contradicted", "confirmed", "wrong scope"),
+        ("contradicted", "partly", "contradicted"),
+        ("contradicted", "contradicted", "contradicted"),
+    ],
+)
+def test_the_stated_reading_decides_unless_only_another_one_holds(stated: str, other: str, verdict: str):
+    one, two = (Finding(Verdict(name), name, "rule", {"n": 1.0}) for name in (stated, other))
+    judged = claims.judge_readings(one, {"elsewhere": two})
+    assert judged.verdict == verdict
+    assert judged.numbers == {"n": 1.0, "elsewhere, n": 1.0}
+    assert ("elsewhere" in judged.why) == (verdict == "wrong scope")
+
+
+# ---------------------------------------------------------------- the ledger
+
+
+def test_no_claim_drops_out_of_the_ledger(table: pd.DataFrame):
+    ledger = claims.ledger(table, {"PK-04": Finding(Verdict.CONFIRMED, "x", "y")})
+    assert ledger.claim_id.tolist() == table.claim_id.tolist()
+    counts = ledger.verdict.value_counts().to_dict()
+    assert counts == {"confirmed": 1, "cannot be tested": len(table) - 1}
+    with pytest.raises(ValueError, match="no such claim: XX-01"):
+        claims.ledger(table, {"XX-01": Finding(Verdict.CONFIRMED, "x", "y")})
+
+
+def test_verdicts_on_the_halving_claims(halving_claims: pd.DataFrame):
+    """The data of this project up to 2026-06-01; each line was checked by hand against the table."""
+    assert verdicts(halving_claims, evidence()) == {
+        "PK-04": "confirmed",
+        "PK-05": "confirmed",
+        "PK-06": "confirmed",
+        "PK-07": "confirmed",
+        "PK-08": "contradicted",  # 625 EH/s in that month; 1,000 came sixteen months later
+        "PK-09": "wrong scope",  # 1.24 as stated; 1.83 in the year up to the halving
+        "PK-10": "partly",  # +33 % to +73 % on the days of November 2025
+        "PK-11": "partly",  # the planted shutdown prices reach 100,000 USD only all-in
+        "PK-12": "confirmed",
+        "PK-13": "confirmed",
+    }
+
+
+def test_numbers_behind_the_halving_claims(halving_claims: pd.DataFrame):
+    """Against plain sums over the raw file, done another way."""
+    raw = pd.read_csv(data.folder() / "btc_network_daily.csv", index_col="date")
+    found = claims.halving_findings(halving_claims, evidence())
+    monthly = raw.hashrate_ehs.groupby(raw.index.str[:7]).mean()
+    assert found["PK-08"].numbers["mean_ehs"] == pytest.approx(monthly["2024-04"], rel=1e-12)
+    assert found["PK-09"].numbers["low"] == pytest.approx(monthly["2025-11"] / monthly["2025-04"], rel=1e-12)
+    eve = found["PK-09"].numbers["from April 2023 to April 2024, low"]
+    assert eve == pytest.approx(monthly["2024-04"] / monthly["2023-04"], rel=1e-12)
+    november = raw.price_usd["2025-11-01":"2025-11-30"] / raw.price_usd["2024-04-19"]
+    assert found["PK-10"].numbers["low"] == pytest.approx(100 * (november.min() - 1), rel=1e-12)
+    assert found["PK-10"].numbers["high"] == pytest.approx(100 * (november.max() - 1), rel=1e-12)
+    weeks = np.convolve(raw.hashrate_ehs, np.ones(7) / 7, mode="valid")
+    first = raw.index[6 + int((weeks > 1000).argmax())]
+    assert f"{first} (7-day mean)" in found["PK-07"].found
+    assert found["PK-09"].numbers["luck"] == pytest.approx(
+        np.hypot(*(1 / np.sqrt(raw.blocks[raw.index.str[:7] == month].sum()) for month in ("2025-11", "2025-04")))
+        * found["PK-09"].numbers["low"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("as_of", "testable"),
+    [
+        ("2010-01-01", set()),
+        ("2024-03-31", set()),
+        ("2024-04-19", set()),  # block 840,000 is dated on this day by median time past, but its header a day later
+        ("2024-04-20", {"PK-04", "PK-05", "PK-06"}),
+        ("2024-04-30", {"PK-04", "PK-05", "PK-06", "PK-08"}),
+        ("2025-10-31", {"PK-04", "PK-05", "PK-06", "PK-08"}),
+        ("2025-11-11", {"PK-04", "PK-05", "PK-06", "PK-07", "PK-08", "PK-12", "PK-13"}),
+        ("2025-11-30", {f"PK-{n:02d}" for n in range(4, 14)}),
+        ("2030-01-01", {f"PK-{n:02d}" for n in range(4, 14)}),  # the data end before; nothing later is made up
+    ],
+)
+def test_a_claim_is_tested_only_when_its_time_has_come(halving_claims: pd.DataFrame, as_of: str, testable: set[str]):
+    found = verdicts(halving_claims, evidence(as_of))
+    assert {name for name, verdict in found.items() if verdict != "cannot be tested"} == testable
+
+
+def test_nothing_after_as_of_is_looked_at(halving_claims: pd.DataFrame):
+    """Poison every day after as_of: no finding may change, in a figure or a word."""
+    for as_of in ("2024-04-30", "2025-11-30"):
+        network, retargets = data.load("btc_network_daily"), data.load("difficulty_retargets")
+        clean = claims.halving_findings(halving_claims, evidence(as_of))
+        later = network.date > as_of
+        network.loc[later, ["price_usd", "hashrate_ehs", "difficulty", "issuance_btc"]] *= 1000
+        retargets.loc[retargets.date > as_of, "difficulty"] *= 1000
+        assert claims.halving_findings(halving_claims, evidence(as_of, network=network, retargets=retargets)) == clean
+
+
+def test_verdicts_turn_with_the_data(halving_claims: pd.DataFrame):
+    """Plant another world: 1.57 times the hashrate from April 2024 on, and the same verdicts do not come out."""
+    network = data.load("btc_network_daily")
+    network.loc[network.date >= "2024-04-01", "hashrate_ehs"] *= 1.57
+    network.loc[network.date >= "2025-11-01", "hashrate_ehs"] *= 1.61
+    found = verdicts(halving_claims, evidence(network=network))
+    assert found["PK-09"] == "confirmed"  # 1.24 x 1.61 is 2.00
+    assert found["PK-08"] == "partly"  # the week's mean passes 1,000 EH/s in that month, the mean of 30 days does not
+    steady = data.load("btc_network_daily").assign(hashrate_ehs=lambda t: t.hashrate_ehs.clip(upper=900))
+    found = verdicts(halving_claims, evidence(network=steady))
+    assert (found["PK-07"], found["PK-08"], found["PK-12"]) == ("contradicted",) * 3
+
+
+def test_no_shutdown_price_no_verdict(halving_claims: pd.DataFrame):
+    none = pd.DataFrame({"basis": [], "shutdown_price_usd": []})
+    assert verdicts(halving_claims, evidence(shutdown=none))["PK-11"] == "cannot be tested"
+    cash = pd.DataFrame({"basis": ["power"], "shutdown_price_usd": [100_000.0]})
+    assert verdicts(halving_claims, evidence(shutdown=cash))["PK-11"] == "confirmed"
+    far = pd.DataFrame({"basis": ["power", "all-in"], "shutdown_price_usd": [50_000.0, 70_000.0]})
+    assert verdicts(halving_claims, evidence(shutdown=far))["PK-11"] == "contradicted"
+
+
+def test_an_empty_network_is_no_evidence(halving_claims: pd.DataFrame):
+    with pytest.raises(ValueError, match="no day of the network"):
+        claims.halving_findings(halving_claims, evidence(network=data.load("btc_network_daily").head(0)))
