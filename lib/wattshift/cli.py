@@ -262,7 +262,7 @@ def plan(
     formats: str | None,
     out: Path | None,
 ) -> list[dict[str, Any]]:
-    """The fields of each `Job` of one `wattshift render`, every parameter checked; `Refusal` lists the faults of all of them.
+    """The fields of each `Job` of one `wattshift render`, parameters checked; `Refusal` lists the faults of all.
 
     A parameter of the command line goes before one of a run file, and so do edition and formats.
     """

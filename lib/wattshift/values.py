@@ -346,6 +346,8 @@ def _one(declared: Type, value: object) -> Any:
         )
     if declared.kind == "str" and declared.unit is None and len(normal) > LONGEST_TEXT:
         raise Fault("too long")
+    if declared.kind == "int" and declared.unit is None and not -(2**63) <= normal < 2**63:
+        raise Fault("beyond 64 bits")
     try:
         return _adapter(declared.element).validate_python(normal, strict=True)
     except ValidationError:
