@@ -249,8 +249,9 @@ def test_verdicts_turn_with_the_data(halving_claims: pd.DataFrame):
     found = verdicts(halving_claims, evidence(network=network))
     assert found["PK-09"] == "confirmed"  # 1.24 x 1.61 is 2.00
     assert found["PK-08"] == "partly"  # the week's mean passes 1,000 EH/s in that month, the mean of 30 days does not
-    steady = data.load("btc_network_daily").assign(hashrate_ehs=lambda t: t.hashrate_ehs.clip(upper=900))
-    found = verdicts(halving_claims, evidence(network=steady))
+    crash = data.load("btc_network_daily")
+    crash.loc[crash.date >= "2025-06-01", "hashrate_ehs"] *= 0.5
+    found = verdicts(halving_claims, evidence(network=crash))
     assert (found["PK-07"], found["PK-08"], found["PK-12"]) == ("contradicted",) * 3
 
 

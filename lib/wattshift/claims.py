@@ -467,10 +467,9 @@ def _shutdown_price(claim: "pd.Series[str]", said: Period, evidence: HalvingEvid
 def _hashrate_record(claim: "pd.Series[str]", said: Period, evidence: HalvingEvidence) -> Finding:  # noqa: ARG001
     """The highest mean up to the end of the period must be fresh: set in the month itself or the one before."""
     means = rolling_means(evidence.until(said.last)["hashrate_ehs"])
-    tops = {
-        f"{name} {series.max():,.0f} EH/s": series.index[int(np.nanargmax(series))] for name, series in means.items()
-    }
-    return judge_days(tops, _fresh(said), "highest so far")
+    tops = {name: series.index[int(np.nanargmax(series))] for name, series in means.items()}
+    heights = " and ".join(f"{means[name][day]:,.0f}" for name, day in tops.items())
+    return judge_days(tops, _fresh(said), f"highest so far, {heights} EH/s")
 
 
 def _difficulty_record(claim: "pd.Series[str]", said: Period, evidence: HalvingEvidence) -> Finding:  # noqa: ARG001
