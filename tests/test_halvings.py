@@ -394,6 +394,19 @@ def test_joint_test_finds_a_dip_planted_in_all_four() -> None:
     assert (table["p_sign"] == 0.125).all()
 
 
+def test_sensitivity_shows_when_one_event_carries_the_result() -> None:
+    """Jumps of 2.5 standard deviations of the window in three of four walks, then in one of four."""
+    frames = {n: pd.DataFrame({"price": walk(n, jump=-0.4)}) for n in (1, 2, 3)}
+    frames[4] = pd.DataFrame({"price": walk(4)})
+    table = halvings.sensitivity(frames, "price", 28, np.random.default_rng(8)).set_index("case")
+    assert list(table.index) == ["all", "without 1", "without 2", "without 3", "without 4", "half the era"]
+    assert table.loc["all", "events"] == 4
+    assert table.loc["without 4", "p"] == table["p"].min()
+    alone = {n: pd.DataFrame({"price": walk(n, jump=-0.4 if n == 1 else 0.0)}) for n in (1, 2, 3, 4)}
+    table = halvings.sensitivity(alone, "price", 28, np.random.default_rng(9)).set_index("case")
+    assert table.loc["without 1", "p"] > 0.05
+
+
 def test_holm_on_its_published_pattern() -> None:
     """Worked by hand: sorted .005 .01 .03 .04 times 4 3 2 1, made monotone."""
     np.testing.assert_allclose(halvings.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])

@@ -605,6 +605,34 @@ def joint_looks(
     return table
 
 
+def sensitivity(
+    paths: dict[int, pd.DataFrame],
+    outcome: str,
+    horizon: int,
+    rng: np.random.Generator,
+    statistic: Statistic = "change",
+    draws: int = 9_999,
+) -> pd.DataFrame:
+    """Does one joint look rest on one halving, or on how long an era is? `joint_test` again, each time otherwise.
+
+    Returns rows `case` ("all", "without 1" ..., "half the era": offsets -364 to 364 only), events, mean_rank, p.
+    A case without a complete window is left out.
+    """
+    whole = {number: frame[outcome] for number, frame in paths.items()}
+    cases: dict[str, list[pd.Series]] = {"all": list(whole.values())}
+    for number in whole:
+        cases[f"without {number}"] = [path for other, path in whole.items() if other != number]
+    half = HALF_ERA_BLOCK_DAYS // 2
+    cases["half the era"] = [path.loc[-half:half] for path in whole.values()]
+    rows: list[dict[str, object]] = []
+    for case, chosen in cases.items():
+        orbits = [shift_orbit(path, horizon, statistic) for path in chosen]
+        if any(place >= 0 for _, place in orbits):
+            joint = joint_test(orbits, rng, draws)
+            rows.append({"case": case, "events": joint.events, "mean_rank": joint.mean_rank, "p": joint.p})
+    return pd.DataFrame(rows, columns=["case", "events", "mean_rank", "p"])
+
+
 def _look(path: pd.Series, horizon: int, statistic: Statistic, min_windows: int) -> dict[str, object]:
     stretch = finite_stretch(path)
     orbit, place = shift_orbit(stretch, horizon, statistic)
