@@ -178,6 +178,20 @@ def test_independent_walks_seldom_look_related():
     assert (rejected <= 9).all(), rejected
 
 
+def test_table_of_the_long_run_names_every_test():
+    hashrate, price = vecm(np.random.default_rng(3), 300, speed=0.2, beta=1.0)
+    plain = leadlag.long_run_tests(frame(hashrate, price), lags=1)
+    tied = leadlag.long_run_tests(frame(hashrate, price).assign(margin=price - hashrate), lags=1)
+    assert len(plain) == 4 + 5
+    assert len(tied) == 6 + 5
+    margin = tied[tied["subject"] == "log mining margin"].set_index("test")["rejects"]
+    assert margin.to_dict() == {"ADF": True, "KPSS": False}
+    above = tied["test"].isin(["KPSS", "Johansen trace"])
+    beyond = np.where(above, tied["statistic"] > tied["critical"], tied["statistic"] < tied["critical"])
+    assert (tied["rejects"] == beyond).all()
+    assert tied["break_date"].notna().sum() == 2
+
+
 def test_gregory_hansen_dates_a_planted_break():
     rng = np.random.default_rng(12)
     price = walks(rng, 300, 1)[:, 0]
@@ -230,6 +244,16 @@ def test_planted_long_run_slope_is_recovered():
     assert slope == pytest.approx(0.8, abs=0.05)
     assert trend == pytest.approx(0, abs=1e-4)
     assert np.corrcoef(gap, 0.8 * price - hashrate)[0, 1] > 0.95  # positive where price supports more hashrate
+
+
+def test_both_ways_tells_who_moves():
+    """Only the hashrate moves (0.1 a week): its interval holds 0.1 and not 0, the price's holds 0 (seed 16)."""
+    hashrate, price = vecm(np.random.default_rng(16), 1500, speed=0.1, beta=1.0)
+    found = leadlag.both_ways(frame(hashrate, price), {"planted": price - hashrate}, 1).set_index("mover")
+    assert 0 < found.loc["hashrate", "low"] < 0.1 < found.loc["hashrate", "high"]
+    assert found.loc["price", "low"] < 0 < found.loc["price", "high"]
+    assert found.loc["hashrate", "closes"]
+    assert found.loc["hashrate", "half_life"] == pytest.approx(np.log(0.5) / np.log(0.9), rel=0.25)
 
 
 @pytest.mark.parametrize("test", [leadlag.granger, leadlag.toda_yamamoto])

@@ -228,18 +228,20 @@ def kpss(y: Floats, around: Literal["level", "trend"], lags: int | None = None) 
 def unit_roots(series: Mapping[str, Floats], around: Literal["level", "trend"] = "trend") -> pd.DataFrame:
     """ADF (null: a unit root; lags by AIC up to 13; MacKinnon p) beside KPSS (null: none), one row a series.
 
-    Columns: series, adf, adf_p, kpss, kpss_p, reads ("unit root", "stationary", "unclear").
+    Columns: series, adf, adf_critical (5 %), adf_p, kpss, kpss_critical (5 %), kpss_p, reads ("unit root",
+    "stationary", or "unclear" where both nulls or neither are rejected).
     """
     rows = []
     for name, y in series.items():
-        most = int(min(13, len(y) // 8))
-        regression = "ct" if around == "trend" else "c"
-        adf = adfuller(y, maxlag=most, regression=regression, autolag="AIC", result_object=False)
+        most, regression = int(min(13, len(y) // 8)), "ct" if around == "trend" else "c"
+        adf = adfuller(y, maxlag=most, regression=regression, autolag="AIC", result_object=True)
         eta, eta_p = kpss(y, around)
-        rejects_root, rejects_none = adf[1] < 0.05, eta_p < 0.05
+        rejects_root, rejects_none = adf.pvalue < 0.05, eta_p < 0.05
         reads = "unclear" if rejects_root == rejects_none else "stationary" if rejects_root else "unit root"
-        rows.append((name, float(adf[0]), float(adf[1]), eta, eta_p, reads))
-    return pd.DataFrame(rows, columns=["series", "adf", "adf_p", "kpss", "kpss_p", "reads"])
+        adf_critical, kpss_critical = float(adf.critical_values["5%"]), KPSS_TABLE[around][1][1]
+        rows.append((name, float(adf.statistic), adf_critical, float(adf.pvalue), eta, kpss_critical, eta_p, reads))
+    columns = ["series", "adf", "adf_critical", "adf_p", "kpss", "kpss_critical", "kpss_p", "reads"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _adf_t(y: Floats, lags: int) -> float:
@@ -302,6 +304,46 @@ def cointegration(weeks: pd.DataFrame, lags: int) -> pd.DataFrame:
         critical5 = GREGORY_HANSEN_5_PERCENT[kind]
         rows.append((f"Gregory-Hansen, {kind}", t, critical5, float("nan"), t < critical5, weeks["date"].iloc[at]))
     return pd.DataFrame(rows, columns=["test", "statistic", "critical", "p", "rejects", "break_date"])
+
+
+def long_run_tests(weeks: pd.DataFrame, lags: int) -> pd.DataFrame:
+    """All tests of the long run in one table: unit roots of each series, then of a relation between the two.
+
+    weeks : as `weekly` gives; a column `margin` (log, no blanks) is tested too, around a level and with no coefficient
+    estimated, so that the plain ADF table holds for it. One row a test: test, subject, null, statistic, critical (5 %),
+    rejects, break_date (NaT unless a break was searched).
+    """
+    around_trend = {"log price": weeks["log_price"].to_numpy(), "log hashrate": weeks["log_hashrate"].to_numpy()}
+    alone = [unit_roots(around_trend, "trend").assign(around="a trend")]
+    if "margin" in weeks:
+        alone.append(unit_roots({"log mining margin": weeks["margin"].to_numpy()}, "level").assign(around="its mean"))
+    each = pd.concat(alone, ignore_index=True)
+    adf = pd.DataFrame(
+        {
+            "test": "ADF",
+            "subject": each["series"],
+            "null": "wanders",
+            "statistic": each["adf"],
+            "critical": each["adf_critical"],
+            "rejects": each["adf_p"] < 0.05,
+        }
+    )
+    kpss_rows = pd.DataFrame(
+        {
+            "test": "KPSS",
+            "subject": each["series"],
+            "null": "returns to " + each["around"],
+            "statistic": each["kpss"],
+            "critical": each["kpss_critical"],
+            "rejects": each["kpss_p"] < 0.05,
+        }
+    )
+    both = cointegration(weeks, lags)
+    name = both["test"].str.partition(", ")
+    related = both.assign(test=name[0], subject="the two, " + name[2], null="no relation").drop(columns="p")
+    single = pd.concat([adf, kpss_rows]).sort_index(kind="stable")
+    single["break_date"] = pd.Series(index=single.index, dtype=related["break_date"].dtype)
+    return pd.concat([single, related[single.columns]], ignore_index=True)
 
 
 def long_run(y: Floats, x: Floats, extra: Floats | None = None) -> tuple[Floats, Floats]:
@@ -388,6 +430,27 @@ def half_life(speed: float) -> float:
     (13.5, inf)
     """
     return float(np.log(0.5) / np.log1p(-speed)) if 0 < speed < 1 else float("inf")
+
+
+def both_ways(weeks: pd.DataFrame, gaps: Mapping[str, Floats], lags: int) -> pd.DataFrame:
+    """Error-correction equations in both directions for each gap: who moves when price and hashrate have drifted apart?
+
+    One row a gap and direction: gap, mover ("hashrate", "price"), speed (log points a week per log point of gap), low,
+    high (95 %), p, closes (True where the sign closes the gap), half_life (weeks, by this mover alone), lags_f, lags_p
+    (joint test that the other series' recent growth adds nothing).
+    """
+    series = {"hashrate": weeks["log_hashrate"].to_numpy(), "price": weeks["log_price"].to_numpy()}
+    rows = []
+    for name, gap in gaps.items():
+        for mover, other, sign in (("hashrate", "price", 1), ("price", "hashrate", -1)):
+            fit = ecm(series[mover], series[other], gap, lags)
+            speed = fit.at("gap")[0]
+            joint = wald(fit, [f"cause{i}" for i in range(1, lags + 1)])
+            life = half_life(sign * speed)
+            closes = sign * speed > 0
+            rows.append((name, mover, speed, *fit.interval("gap"), fit.p("gap"), closes, life, joint.f, joint.p))
+    columns = ["gap", "mover", "speed", "low", "high", "p", "closes", "half_life", "lags_f", "lags_p"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def granger(effect: Floats, cause: Floats, lags: int) -> Wald:
