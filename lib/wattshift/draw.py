@@ -310,7 +310,8 @@ def waterfall(
     ax.set_xticks(range(len(names)), names)
     ax.grid(visible=False, axis="x")
     ax.axhline(0, color=MUTED, linewidth=0.6)
-    ax.margins(y=0.12)
+    low, high = min(0.0, start[1], float(levels.min())), max(0.0, start[1], float(levels.max()))
+    ax.set_ylim(low - (0.05 * (high - low) if low < 0 else 0), high + 0.12 * (high - low))  # margins stop at bar ends
     return total
 
 
