@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _let_go_of_stdout()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that leaving does not try again
+        code = FAILED
     raise SystemExit(code)
 
 
@@ -48,27 +49,20 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command; give its exit code. Refusals become sentences on stderr, never a traceback."""
     try:
         code = app(args=list(arguments) or ["--help"], prog_name="wattshift", standalone_mode=False)
+        if code == STOPPED:
+            print("Stopped.", file=sys.stderr)
         return code if isinstance(code, int) else DONE
     except Refusal as refusal:
         return _say_no(str(refusal))
     except typer.exceptions.TyperException as error:
         return _say_no(f"{error.format_message().rstrip('.')}: see wattshift --help.")
-    except BrokenPipeError:
-        _let_go_of_stdout()
-        return DONE
-    except (KeyboardInterrupt, typer.Abort):
-        print("Stopped.", file=sys.stderr)
-        return STOPPED
+    except SystemExit:  # typer's answer to a reader who left early, as in `wattshift data | head`
+        return FAILED
 
 
 def _say_no(sentences: str) -> int:
     print(sentences, file=sys.stderr)
     return REFUSED
-
-
-def _let_go_of_stdout() -> None:
-    """Whoever read our output has left (`wattshift data | head`): send the rest nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # ---------------------------------------------------------------- finding notebooks
@@ -167,7 +161,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
         return
     page = io.StringIO()
     Console(file=page, width=2_000, highlight=False).print(table)
-    print("\n".join(line.rstrip() for line in page.getvalue().strip("\n").splitlines()))
+    print("\n".join(line.rstrip() for line in page.getvalue().splitlines()).strip("\n"))
 
 
 # ---------------------------------------------------------------- commands
@@ -287,7 +281,8 @@ def plan(
             contract = parameters.read(path)
             given = contract.injection({**task.parameters, **contract.parse(pairs)})
         except Refusal as refusal:
-            faults += [fault for fault in str(refusal).splitlines() if fault not in faults]
+            own = "" if len(tasks) == 1 else f"{task.path.stem}: "
+            faults += [fault if task.path.stem in fault else own + fault for fault in str(refusal).splitlines()]
             continue
         jobs.append(
             {
