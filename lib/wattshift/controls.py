@@ -24,7 +24,9 @@ from wattshift.refusal import Refusal
 
 REACH = 5.0  # a slider over a range of many decades goes this many times up and down from where it starts
 WIDE = 100.0  # a positive range whose ends are this many times apart gets a logarithmic slider
-_WIDTH = "26em"
+_WIDTH = "32em"
+_PICTURE = {"display": "none", "width": "6.6in", "max_width": "100%", "align_self": "flex-start"}
+_DOTS = 200  # per inch, of the picture
 _HINT = "Move a control, and the figure is drawn again here."
 
 
@@ -40,7 +42,7 @@ class Panel:
     draw: Callable[..., Figure | None]
     widgets: dict[str, Any]
     message: Any = field(default_factory=lambda: widgets.HTML(_HINT))
-    image: Any = field(default_factory=lambda: widgets.Image(format="png", layout={"display": "none"}))
+    image: Any = field(default_factory=lambda: widgets.Image(format="png", layout=_PICTURE))
     values: dict[str, Any] = field(default_factory=dict)  # of the figure now shown
 
     def __post_init__(self) -> None:
@@ -48,7 +50,9 @@ class Panel:
         self._quiet = False
         for widget in self.widgets.values():
             widget.observe(self._changed, names="value")
-        self.reset = widgets.Button(description="As in the parameters cell", layout={"width": "auto"})
+        self.reset = widgets.Button(
+            description="As in the parameters cell", layout={"width": "auto", "align_self": "flex-start"}
+        )
         self.reset.on_click(lambda _: self._restore())
         rows = [self._row(self.given.contract[name], widget) for name, widget in self.widgets.items()]
         self.box = widgets.VBox([*rows, self.reset, self.message, self.image])
@@ -203,7 +207,7 @@ def _picture(draw: Callable[..., Figure | None], values: Mapping[str, Any]) -> b
     try:
         drawn = draw(**{name: value for name, value in values.items() if everything or name in taken})
         canvas = io.BytesIO()
-        (drawn if drawn is not None else plt.gcf()).savefig(canvas, format="png", dpi=110)
+        (drawn if drawn is not None else plt.gcf()).savefig(canvas, format="png", dpi=_DOTS)
     finally:
         for number in set(plt.get_fignums()) - before:
             plt.close(number)

@@ -35,6 +35,7 @@ PROVENANCE_TYPE = "application/vnd.wattshift.provenance+json"
 NOT_AVAILABLE = "–"
 MINUS = "−"
 PACKAGES = ("numpy", "pandas", "scipy", "statsmodels", "matplotlib", "seaborn", "papermill", "typst")
+SCREEN_FONTS = "Arial, Helvetica, 'DejaVu Sans', sans-serif"  # no wider than ours, for browsers without our font
 Format = str | Callable[[Any], str]
 
 _numbers: dict[str, tuple[str, int]] = {}  # label -> ("fig" | "tbl", number), for this kernel
@@ -85,7 +86,8 @@ def caption(label: str, text: str, *, alt: str, source: str | Sequence[str]) -> 
     shown = plt.gcf()
     shown.savefig(canvas, format="svg", metadata={"Date": None})
     plt.close(shown)
-    _put({"image/svg+xml": canvas.getvalue()}, kind="figure", **about)
+    drawn = canvas.getvalue().replace("'DejaVu Sans'", SCREEN_FONTS)
+    _put({"image/svg+xml": drawn}, kind="figure", **about)
     words = f'<a id="fig-{label}"></a>**Figure {number}.** {text} *Source: {plain(about["source"])}.*'
     _put({"text/markdown": words}, kind="caption", label=label)
 
@@ -400,8 +402,7 @@ def _table_html(body: Mapping[str, Any]) -> str:
         f"<b>Table {body['number']}.</b> {html.escape(body['caption'])} <i>Source: {html.escape(body['source'])}.</i>"
     )
     return (
-        f'<table id="tbl-{body["label"]}"><caption style="caption-side:top;text-align:left">{words}</caption>'
-        f"<thead>{row(head, 'th')}</thead><tbody>{rows}</tbody></table>"
+        f'<p id="tbl-{body["label"]}">{words}</p><table><thead>{row(head, "th")}</thead><tbody>{rows}</tbody></table>'
     )
 
 
