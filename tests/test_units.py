@@ -5,7 +5,6 @@ from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
-
 from wattshift import units
 from wattshift.units import Unit, plain
 
