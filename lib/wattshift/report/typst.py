@@ -1,0 +1,218 @@
+"""The PDF: a document as Typst source and data, compiled; and the nbconvert exporter `typst-pdf` around it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import struct
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import typst
+from nbconvert.exporters import Exporter
+from traitlets import Unicode
+
+from wattshift.report import document as documents
+from wattshift.report import prose
+from wattshift.report.document import Block, Document, clean, plain_markdown
+
+HERE = Path(__file__).parent
+PAGE_WIDTH = 475.2  # points: 6.6 inches, the width our figures are drawn for
+PAGE_HEIGHT = 590.0  # points that a figure may take, so that its caption stays with it
+
+
+@cache
+def font_folders() -> tuple[str, ...]:
+    """Folders of the fonts in our own dependencies; the fonts of the machine are never used."""
+    import fontpkg_ibm_plex_sans_arabic as plex
+    import matplotlib
+
+    return str(Path(plex.ROOT, "files")), str(Path(matplotlib.get_data_path(), "fonts", "ttf"))
+
+
+def pieces_of(document: Document) -> list[prose.Piece]:
+    """Front page, body and last page, in reading order."""
+    out = [prose.Piece(document.question, {"kind": "front"})]
+    for number, block in enumerate(document.blocks):
+        if number == document.provenance_prose:
+            out.append(prose.Piece("", {"kind": "page"}))
+        if block.kind == "prose":
+            out.append(prose.Piece(block.text))
+        elif block.kind in ("figure", "table"):
+            out.append(prose.Piece(str(block.data["caption"]), {"kind": block.kind, **block.data, "block": number}))
+        else:
+            said = {"kind": block.kind, "text": block.text, **block.data}
+            out.append(prose.Piece("", said))
+    if document.provenance is not None:
+        if document.provenance_prose is None:
+            out.append(prose.Piece("", {"kind": "page"}))
+        out.append(prose.Piece("", {"kind": "provenance", **provenance_facts(document)}))
+    return out
+
+
+def provenance_facts(document: Document) -> dict[str, Any]:
+    """The last page as plain texts: tables, parameters, code and versions."""
+    given = document.provenance or {}
+    tables = []
+    for table in given.get("tables") or []:
+        got = {key: clean(value) for key, value in table.items() if value not in (None, "")}
+        covers = [got.get("range", ""), f"{got['rows']} rows" if "rows" in got else ""]
+        terms = [got.get("licence", ""), f"passing on: {got['redistribution']}" if "redistribution" in got else ""]
+        facts = {
+            "Producer": got.get("producer", ""),
+            "Citation": got.get("citation", ""),
+            "Address": got.get("url", ""),
+            "Covers": "; ".join(c for c in covers if c),
+            "Read": got.get("date_read", ""),
+            "Licence": "; ".join(t for t in terms if t),
+            "SHA-256": got.get("sha256", ""),
+        }
+        said = [[name, value] for name, value in facts.items() if value]
+        tables.append({"name": got.get("name", ""), "title": got.get("title", ""), "facts": said})
+    state = {True: "clean tree", False: "tree with uncommitted changes", None: "state of the tree unknown"}[
+        given.get("clean")
+    ]
+    code = [["Revision", f"{clean(given.get('revision') or 'unknown')}, {state}"]]
+    if given.get("python"):
+        code.append(["Python", clean(given["python"])])
+    if given.get("packages"):
+        code.append(["Packages", ", ".join(f"{clean(k)} {clean(v)}" for k, v in sorted(given["packages"].items()))])
+    if given.get("seed") is not None:
+        code.append(["Seed", clean(given["seed"])])
+    return {
+        "tables": tables,
+        "parameters": list(document.parameters),
+        "code": code,
+        "own-heading": document.provenance_prose is None,
+    }
+
+
+def image_width(image: bytes, suffix: str) -> float | None:
+    """Width in points at which a picture fits the page; None where its size is unknown.
+
+    >>> image_width(b'<svg width="720pt" height="360pt">', "svg")
+    475.2
+    """
+    width = height = 0.0
+    if suffix == "svg":
+        found = re.search(
+            rb'<svg[^>]*?\bwidth="([\d.]+)(pt|px|in)?"[^>]*?\bheight="([\d.]+)(pt|px|in)?"', image, re.DOTALL
+        )
+        found_back = re.search(
+            rb'<svg[^>]*?\bheight="([\d.]+)(pt|px|in)?"[^>]*?\bwidth="([\d.]+)(pt|px|in)?"', image, re.DOTALL
+        )
+        unit = {b"pt": 1.0, b"px": 0.75, b"in": 72.0, None: 0.75}
+        if found:
+            width, height = float(found[1]) * unit[found[2]], float(found[3]) * unit[found[4]]
+        elif found_back:
+            height, width = float(found_back[1]) * unit[found_back[2]], float(found_back[3]) * unit[found_back[4]]
+    elif suffix == "png" and image[:8] == b"\x89PNG\r\n\x1a\n":
+        width, height = (side * 0.72 for side in struct.unpack(">II", image[16:24]))  # drawn at 100 dots per inch
+    if not width or not height:
+        return None
+    return round(width * min(1.0, PAGE_WIDTH / width, PAGE_HEIGHT / height), 2)
+
+
+def source_of(document: Document) -> tuple[str, dict[str, bytes]]:
+    """The Typst source and the files beside it (name to bytes). Texts from data are in document.json only."""
+    pieces = pieces_of(document)
+    files: dict[str, bytes] = {name: image for name, (image, _) in document.images.items()}
+    slots: list[Mapping[str, Any] | None] = []
+    for piece in pieces:
+        slot = dict(piece.slot) if piece.slot is not None else None
+        if slot and slot["kind"] == "figure":
+            block: Block = document.blocks[slot["block"]]
+            slot["file"] = f"figure-{slot['block']}.{block.suffix}"
+            slot["width"] = image_width(block.image, block.suffix)
+            files[slot["file"]] = block.image
+        slots.append(slot)
+    body, _ = prose.typeset(document, pieces, "typst")
+    title = plain_markdown(document.title)
+    headings = sum(len(re.findall(r"^#{1,3}[ \t]", b.text, re.MULTILINE)) for b in document.blocks if b.kind == "prose")
+    content = {
+        "title": title,
+        "short-title": title if len(title) <= 80 else title[:78].rsplit(" ", 1)[0] + " …",
+        "question": " ".join(plain_markdown(document.question).split()),
+        "as_of": document.as_of,
+        "edition": document.edition,
+        "tiles": list(document.tiles),
+        "parameters": list(document.parameters),
+        "contents": headings > 2,
+        "long-contents": headings > 35,
+        "slots": slots,
+    }
+    files["document.json"] = json.dumps(content, ensure_ascii=False, sort_keys=True).encode()
+    files["template.typ"] = (HERE / "template.typ").read_bytes()
+    return f'#import "template.typ": *\n#show: report\n\n{body}\n', files
+
+
+def timestamp_of(document: Document) -> int:
+    """Seconds since 1970 that the file says it was made: SOURCE_DATE_EPOCH, else the as-of day, else 1 January 2000.
+
+    Never the clock: the same inputs give the same bytes.
+    """
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if given.isdigit():
+        return int(given)
+    try:
+        day = datetime.date.fromisoformat(document.as_of[:10])
+    except ValueError:
+        day = datetime.date(2000, 1, 1)
+    return int(datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp())
+
+
+def pdf(document: Document) -> bytes:
+    """The document as a tagged PDF (PDF/UA-1). Raises typst.TypstError where it does not compile."""
+    source, files = source_of(document)
+    return compiled(source, files, timestamp_of(document))
+
+
+def compiled(source: str, files: Mapping[str, bytes], timestamp: int) -> bytes:
+    """Compile Typst source with its files in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="wattshift-") as folder:
+        for name, body in {**files, "main.typ": source.encode()}.items():
+            Path(folder, name).write_bytes(body)
+        return typst.compile(
+            Path(folder, "main.typ"),
+            root=Path(folder),
+            font_paths=[Path(folder) for folder in font_folders()],
+            ignore_system_fonts=True,
+            format="pdf",
+            pdf_standards=["ua-1"],
+            timestamp=timestamp,
+        )
+
+
+class TypstPDFExporter(Exporter):
+    """`jupyter nbconvert --to typst-pdf`: any notebook as an accessible PDF, without TeX, browser or network."""
+
+    export_from_notebook = "PDF via Typst (wattshift)"
+    output_mimetype = "application/pdf"
+    edition = Unicode(
+        "",
+        help="report (no code), teaching (code, no solutions); empty: report for wattshift's notebooks, else teaching",
+    ).tag(config=True)
+
+    def _file_extension_default(self) -> str:
+        return ".pdf"
+
+    def from_notebook_node(  # type: ignore[override]
+        self, nb: Any, resources: dict[str, Any] | None = None, **kw: Any
+    ) -> tuple[bytes, dict[str, Any]]:
+        """The PDF's bytes, and nbconvert's resources."""
+        nb, resources = super().from_notebook_node(nb, resources, **kw)
+        about = resources.get("metadata") or {}
+        chosen = self.edition or ("report" if documents.is_ours(nb) else "teaching")
+        made = documents.read(
+            nb,
+            edition="teaching" if chosen == "teaching" else "report",
+            name=str(about.get("name") or "notebook"),
+            folder=Path(about.get("path") or "."),
+        )
+        resources["output_extension"] = ".pdf"
+        return pdf(made), resources
