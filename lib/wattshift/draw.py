@@ -508,27 +508,29 @@ def level_line(
     )  # fmt: skip
 
 
-def ranges(ax: Axes, rows: pd.DataFrame, y: float, *, gap: float = 0.0) -> None:
-    """A small scale across a plot: for each row of `rows` its range low to high, its mid as a dot, its name beside it.
+def ranges(ax: Axes, rows: pd.DataFrame) -> None:
+    """A strip of ranges, top down: for each row of `rows` low to high as a line, mid as a dot, its name on the y axis.
 
-    rows: columns name, low, mid, high in units of the x axis. The first stands at height y, each next `gap` higher.
+    rows: columns name, low, mid, high in units of the x axis.
     """
-    for place, (name, low, mid, high) in enumerate(rows[["name", "low", "mid", "high"]].itertuples(index=False)):
-        height = y + gap * place
-        ax.plot([low, high], [height, height], color=INK, linewidth=1.0, solid_capstyle="butt", zorder=4)
-        ax.plot([mid], [height], "o", markersize=3.6, color=INK, zorder=5)
-        ax.annotate(
-            str(name), (high, height), (3, 0), textcoords="offset points", va="center", fontsize=7, color=INK, zorder=6
-        )
+    for place, (low, mid, high) in enumerate(rows[["low", "mid", "high"]].itertuples(index=False)):
+        ax.plot([low, high], [place, place], color=MUTED, linewidth=1.6, solid_capstyle="butt")
+        ax.plot([mid], [place], "o", markersize=3.6, color=INK)
+    ax.set_yticks(range(len(rows)), [str(name) for name in rows["name"]], fontsize=7)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")
 
 
-def dots(ax: Axes, x: Any, y: ArrayLike, *, index: int = 0, hollow: bool = False, label: str | None = None) -> None:
-    """Many observations, filled or hollow (a second group must differ in grey print too). y may hold NaN."""
+def dots(ax: Axes, x: Any, y: ArrayLike, *, index: int = 0, hollow: bool = False) -> Line2D:
+    """Many observations, filled or hollow (a second group must differ in grey print too). y may hold NaN. Gives the dots,
+    as `label_lines` takes them.
+    """
     color = style(index)["color"]
-    ax.plot(
-        x, y, "o", markersize=4.0, label=label, markeredgewidth=0.8, markeredgecolor=color, linestyle="none",
+    (made,) = ax.plot(
+        x, y, "o", markersize=4.0, markeredgewidth=0.8, markeredgecolor=color, color=color, linestyle="none",
         markerfacecolor="white" if hollow else color,
     )  # fmt: skip
+    return made
 
 
 def curves(ax: Axes, x: ArrayLike, lines: Mapping[str, ArrayLike], *, first: int = 0) -> dict[Line2D, str]:
@@ -576,3 +578,48 @@ def side_by_side(ax: Axes, table: pd.DataFrame, *, format: str = "{:+.2f}") -> N
     ax.grid(visible=False, axis="x")
     ax.margins(y=0.14)
     ax.legend(ncols=table.shape[1], loc="upper center", bbox_to_anchor=(0.5, 1.14), handlelength=1.4)
+
+
+def long_run(
+    days: ArrayLike, level: ArrayLike, ylabel: str, marks: Mapping[str, Any], shifts: pd.DataFrame, xlabel: str
+) -> None:
+    """A positive quantity over time on a log scale, its geometric mean dashed; beside it, where `shifts` has rows, how
+    far its counterpart moved at each date.
+
+    marks: label and day of the dashed uprights. shifts: columns name, low, mid, high, theory, all as shares (-0.5 is a
+    fall by half); theory is drawn as a cross.
+    """
+    beside = len(shifts) > 0
+    ratios = {"width_ratios": [1.8, 1]} if beside else {}
+    _, panels = figure(1, 2 if beside else 1, height=2.8, squeeze=False, **ratios)
+    ax = panels[0, 0]
+    values = np.asarray(level, dtype=float)
+    ax.plot(days, values, color=COLOURS["blue"], linewidth=1.2)
+    ax.set_ylabel(ylabel)
+    plain_log(ax)
+    dates(ax)
+    mark_level(ax, float(np.exp(np.log(values).mean())), "mean", side="right")
+    mark_halvings(ax, marks)
+    if beside:
+        other = panels[0, 1]
+        intervals(other, shifts["name"].tolist(), shifts["low"], shifts["mid"], shifts["high"], truth=shifts["theory"])
+        percent(other, "x")
+        other.axvline(0, color=MUTED, linewidth=0.6)
+        other.set_xlabel(xlabel)
+
+
+def responses(answers: Mapping[str, pd.DataFrame]) -> None:
+    """Responses over weeks with their bands, one panel a title. Frames: columns horizon, low, response, high."""
+    _, panels = figure(1, len(answers), height=2.7, squeeze=False)
+    for ax, (title, answer) in zip(panels.flat, answers.items(), strict=True):
+        band(ax, answer["horizon"], answer["low"], answer["response"], answer["high"])
+        ax.axhline(0, color=MUTED, linewidth=0.8)
+        ax.set(title=title, xlabel="Weeks after the surprise", ylabel="Response, % per 1 %")
+
+
+def shade(ax: Axes, first: Any, last: Any, text: str | None = None, *, size: float = 7.5) -> None:
+    """A pale upright stretch from first to last (a month, a period a text speaks of), with a small label at its foot."""
+    ax.axvspan(first, last, color=_mix(MUTED, 0.25), linewidth=0, zorder=0.5)
+    if text:
+        ax.annotate(text, (last, 0), (3, 3), xycoords=("data", "axes fraction"), textcoords="offset points", va="bottom",
+                    ha="left", fontsize=size, color=MUTED)  # fmt: skip
