@@ -618,8 +618,8 @@ def responses(answers: Mapping[str, pd.DataFrame]) -> None:
 
 
 def shade(ax: Axes, first: Any, last: Any, text: str | None = None, *, size: float = 7.5) -> None:
-    """A pale upright stretch from first to last (a month, a period a text speaks of), with a small label at its foot."""
+    """A pale upright stretch from first to last (a month, the period of a claim), with a small label at its foot."""
     ax.axvspan(first, last, color=_mix(MUTED, 0.25), linewidth=0, zorder=0.5)
     if text:
-        ax.annotate(text, (last, 0), (3, 3), xycoords=("data", "axes fraction"), textcoords="offset points", va="bottom",
-                    ha="left", fontsize=size, color=MUTED)  # fmt: skip
+        ax.annotate(text, (last, 0), (3, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
+                    va="bottom", ha="left", fontsize=size, color=MUTED)  # fmt: skip
