@@ -187,7 +187,7 @@ def judge_some(values: Sequence[float], claim: tuple[float, float], tolerance: f
     """A claim about "some": is at least one of the values inside the claimed range? The share says how many.
 
     >>> judge_some([80.0, 95.0, 140.0], (100, 100), 0.10, "rigs", "USD").found
-    '1 of 3 rigs (33%) within 90 to 110 USD, all from 80 to 140'
+    '1 of 3 rigs (33%) within 90 to 110 USD'
     """
     given = np.asarray(values, dtype=float)
     if given.size == 0 or not np.isfinite(given).all():
@@ -196,8 +196,7 @@ def judge_some(values: Sequence[float], claim: tuple[float, float], tolerance: f
     inside = int(((given >= low) & (given <= high)).sum())
     return Finding(
         Verdict.CONFIRMED if inside else Verdict.CONTRADICTED,
-        f"{inside} of {given.size} {what} ({inside / given.size:.0%}) within {low:,.0f} to {high:,.0f} {unit}, "
-        f"all from {given.min():,.0f} to {given.max():,.0f}",
+        f"{inside} of {given.size} {what} ({inside / given.size:.0%}) within {low:,.0f} to {high:,.0f} {unit}",
         "“some” asks for one at least",
         {"inside": float(inside), "of": float(given.size), "share": inside / given.size},
     )
@@ -206,15 +205,16 @@ def judge_some(values: Sequence[float], claim: tuple[float, float], tolerance: f
 def judge_readings(stated: Finding, others: Mapping[str, Finding]) -> Finding:
     """A claim that can be read in several ways: the stated reading decides, unless only another one holds.
 
-    Another reading that is confirmed where the stated one is contradicted makes it a wrong scope.
+    Another reading that is confirmed where the stated one is contradicted makes it a wrong scope. What is found names
+    the stated reading and the others that hold; the figures of all readings are in `numbers`.
 
     >>> miss = judge_range((1.2, 1.2), (2, 2), 0.1, "ratio", digits=1)
     >>> hit = judge_range((1.9, 1.9), (2, 2), 0.1, "ratio", digits=1)
     >>> judge_readings(miss, {"a year earlier": hit}).verdict
     <Verdict.WRONG_SCOPE: 'wrong scope'>
     """
-    listed = "; ".join([stated.found, *(f"{name}: {other.found}" for name, other in others.items())])
     fits = [name for name, other in others.items() if other.verdict is Verdict.CONFIRMED]
+    listed = "; ".join([stated.found, *(f"{name}: {others[name].found}" for name in fits)])
     numbers = {**stated.numbers, **{f"{n}, {k}": v for n, o in others.items() for k, v in o.numbers.items()}}
     if stated.verdict is Verdict.CONTRADICTED and fits:
         why = f"{stated.why}; it does not as stated, only {' and '.join(fits)}"
