@@ -522,8 +522,9 @@ def ranges(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 def dots(ax: Axes, x: Any, y: ArrayLike, *, index: int = 0, hollow: bool = False) -> Line2D:
-    """Many observations, filled or hollow (a second group must differ in grey print too). y may hold NaN. Gives the dots,
-    as `label_lines` takes them.
+    """Many observations, filled or hollow (a second group must differ in grey print too). y may hold NaN.
+
+    Gives the dots, as `label_lines` takes them.
     """
     color = style(index)["color"]
     (made,) = ax.plot(
