@@ -230,9 +230,10 @@ def test_table_cells_are_typeset(shown):
         formats={"share": ".1%"},
         names={"site": "Site"},
     )
-    kind, bundle, about = shown[0]
+    (before, words, _), (kind, bundle, about) = shown
     body = bundle[show.TABLE_TYPE]
-    assert kind == "table"
+    assert (before, kind) == ("caption", "table")
+    assert words["text/markdown"].startswith('<a id="tbl-t"></a>**Table 1.** Sites. – means')
     assert body["rows"] == [
         ["<b>_x_</b>", "12.5%", "840,000", "2024-04-20", "yes"],
         ['a #include "x"', "−50.0%", "1", "–", "no"],
@@ -269,14 +270,14 @@ def test_table_html_holds_the_cells_and_nothing_else(shown):
         def handle_endtag(self, _):
             self.inside = False
 
-    Reader().feed(shown[0][1]["text/html"])
+    Reader().feed(shown[1][1]["text/html"])
     assert cells == ["<script>alert(1)</script>", "1.50", "&amp;", "−2.25"]
-    assert tags == {"table", "p", "b", "i", "thead", "tbody", "tr", "th", "td", "br", "small"}
+    assert tags == {"table", "thead", "tbody", "tr", "th", "td", "br", "small"}
 
 
 def test_an_empty_table_still_has_its_head(shown):
     show.table("t", pd.DataFrame({"a": [], "b": []}), "None found.", source="invented")
-    assert shown[0][1][show.TABLE_TYPE]["rows"] == []
+    assert shown[1][1][show.TABLE_TYPE]["rows"] == []
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,7 @@ def caption(label: str, text: str, *, alt: str, source: str | Sequence[str]) -> 
     plt.close(shown)
     drawn = canvas.getvalue().replace("'DejaVu Sans'", SCREEN_FONTS)
     _put({"image/svg+xml": drawn}, kind="figure", **about)
-    words = f'<a id="fig-{label}"></a>**Figure {number}.** {text} *Source: {plain(about["source"])}.*'
-    _put({"text/markdown": words}, kind="caption", label=label)
+    _put_caption(about, "Figure", "fig")
 
 
 def ref(label: str) -> str:
@@ -138,6 +137,7 @@ def table(
     number = _number(label, "tbl")
     about = {"label": label, "number": number, "caption": text, **_sources(source)}
     body = {**about, "columns": columns, "rows": rows}
+    _put_caption(about, "Table", "tbl")
     _put({"text/html": _table_html(body), TABLE_TYPE: body}, kind="table", **about)
 
 
@@ -376,6 +376,13 @@ def _put(bundle: dict[str, Any], *, kind: str, **about: Any) -> None:
     publish(bundle, metadata={"wattshift": {"kind": kind, **about}}, raw=True)
 
 
+def _put_caption(about: Mapping[str, Any], word: str, kind: str) -> None:
+    """The caption as Markdown, for JupyterLab; a renderer takes it from the figure's or table's metadata instead."""
+    head = f'<a id="{kind}-{about["label"]}"></a>**{word} {about["number"]}.**'
+    words = f"{head} {about['caption']} *Source: {plain(about['source'])}.*"
+    _put({"text/markdown": words}, kind="caption", label=about["label"])
+
+
 def _cell_run() -> tuple[str, int] | None:
     """The running cell and its count, where the front end tells (JupyterLab does); None elsewhere."""
     shell: Any = get_ipython()
@@ -398,12 +405,7 @@ def _table_html(body: Mapping[str, Any]) -> str:
         for column in body["columns"]
     ]
     rows = "".join(row([html.escape(cell) for cell in cells], "td") for cells in body["rows"])
-    words = (
-        f"<b>Table {body['number']}.</b> {html.escape(body['caption'])} <i>Source: {html.escape(body['source'])}.</i>"
-    )
-    return (
-        f'<p id="tbl-{body["label"]}">{words}</p><table><thead>{row(head, "th")}</thead><tbody>{rows}</tbody></table>'
-    )
+    return f"<table><thead>{row(head, 'th')}</thead><tbody>{rows}</tbody></table>"
 
 
 def _provenance_html(body: Mapping[str, Any]) -> str:
