@@ -135,7 +135,7 @@ def detection_power(
         power = np.where(critical >= 0, special.pdtr(np.maximum(critical, 0), expected * (1 - drop)), 0.0)
         return power.reshape(np.shape(hours))
     before = baseline_hours * blocks_per_hour
-    reach = 8 * np.sqrt(before) + 10
+    reach = 6 * np.sqrt(before) + 10
     counts = np.arange(max(0, int(before - reach)), int(before + reach) + 1, dtype=float)
     weights = np.exp(special.xlogy(counts, before) - before - special.gammaln(counts + 1))
     share = (watch / (watch + baseline_hours))[:, None]
@@ -187,7 +187,8 @@ def hours_to_detect(
             high = middle
         else:
             low = middle
-    grid = np.arange(max(1, int(high * 0.6)), min(max_hours, int(high * 1.5) + 24) + 1)
+    # a tooth is at most one count deep, 0.4/sqrt(blocks) of power: under a tenth of the hours, or two hours
+    grid = np.arange(max(1, int(high * 0.8) - 3), min(max_hours, int(high * 1.2) + 8) + 1)
     if len(grid) > 600:
         grid = grid[:: len(grid) // 300]
     fails = grid[detection_power(grid, drop, alpha, baseline_hours, blocks_per_hour) < power]
@@ -435,6 +436,7 @@ class PriceLaw:
 
     name            : said in every caption
     drift_per_year  : drift of log price (of the median path, that is; the mean path rises faster by half the variance)
+    drift_sd        : standard error of that drift, drawn once per path (daily deviation x 365.25 / sqrt(days), from data)
     daily_returns   : demeaned daily log returns to draw from in blocks; None for a Gaussian walk
     volatility      : standard deviation of log price over a year, for the Gaussian walk
     block_days      : mean length of a stretch drawn together (stationary bootstrap, Politis and Romano 1994, in pieces
@@ -443,6 +445,7 @@ class PriceLaw:
 
     name: str
     drift_per_year: float = 0.0
+    drift_sd: float = 0.0
     daily_returns: Floats | None = None
     volatility: float = 0.0
     block_days: float = 84.0
@@ -639,6 +642,7 @@ def _walk(
     log_price = np.zeros(n, dtype=np.float32)  # all logs relative to the start
     log_level = np.zeros(n, dtype=np.float32)
     growth = law.trend_per_year + law.trend_sd * rng.standard_normal(n, dtype=np.float32)
+    drift = price_law.drift_per_year + price_law.drift_sd * rng.standard_normal(n, dtype=np.float32)
     installed = np.zeros(n, dtype=np.float32)
     awake = _awake_table(start, plan.reward[0], law)
     hashrate = np.zeros(n, dtype=np.float32)
@@ -675,7 +679,7 @@ def _walk(
         installed = installed + pull * (wanted - installed) + growth * step / np.float32(DAYS_PER_YEAR)
         if law.noise:
             installed = installed + np.float32(law.noise) * share * rng.standard_normal(n, dtype=np.float32)
-        log_price = log_price + np.float32(price_law.drift_per_year / DAYS_PER_YEAR) * step + share * draw()
+        log_price = log_price + drift * (step / np.float32(DAYS_PER_YEAR)) + share * draw()
 
 
 def _shocks(law: PriceLaw, rng: np.random.Generator, n: int) -> Callable[[], Floats32 | np.float32]:
@@ -738,7 +742,7 @@ def fit_difficulty_law(
 
     Regresses the change of log hashrate on its level, log revenue and time. The half-life is held within its bounds
     (where the data prefer none, the bound says so), and the rest is fitted given it. trend_sd is the standard error of
-    mean growth with Newey-West weights over 6 steps. The law's gap is measured at the last entry.
+    mean growth with Newey-West weights over a quarter of the entries, for booms and busts last years. The law's gap is measured at the last entry.
     """
     revenue, rate = np.asarray(log_revenue, dtype=float), np.asarray(log_hashrate, dtype=float)
     if len(rate) < 20 or len(revenue) != len(rate):
@@ -766,8 +770,9 @@ def fit_difficulty_law(
     # The trend's error: the drift of the residual is what a wrong trend would look like over the window
     centred = residual - residual.mean()
     long_run = float(centred @ centred)
-    for lag in range(1, 7):
-        long_run += 2 * (1 - lag / 7) * float(centred[lag:] @ centred[:-lag])
+    lags = len(change) // 4
+    for lag in range(1, lags + 1):
+        long_run += 2 * (1 - lag / (lags + 1)) * float(centred[lag:] @ centred[:-lag])
     trend_sd = float(np.sqrt(max(long_run, 0.0)) / len(change) / year)
     return DifficultyLaw(
         name,
