@@ -394,6 +394,14 @@ def test_joint_test_finds_a_dip_planted_in_all_four() -> None:
     assert (table["p_sign"] == 0.125).all()
 
 
+def test_joint_looks_without_a_complete_window_is_an_empty_table() -> None:
+    """As on the day of the first halving: columns stand, rows do not, so a notebook can still ask."""
+    bare = {1: pd.DataFrame(dict.fromkeys(halvings.OUTCOMES, walk(1, after=3)))}
+    table = halvings.joint_looks(bare, (28,), np.random.default_rng(1))
+    assert len(table) == 0
+    assert {"outcome", "p", "p_holm", "p_before", "events"} <= set(table.columns)
+
+
 def test_sensitivity_shows_when_one_event_carries_the_result() -> None:
     """Jumps of 2.5 standard deviations of the window in three of four walks, then in one of four."""
     frames = {n: pd.DataFrame({"price": walk(n, jump=-0.4)}) for n in (1, 2, 3)}

@@ -23,7 +23,7 @@ Nothing here reads a file, draws, or keeps state. Randomness comes in as a Gener
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -44,11 +44,14 @@ Statistic = Literal["change", "bend"]
 
 FIRST_DAY = pd.Timestamp("2009-01-09")  # of the daily table: block 1; only from here are running counts heights
 HALF_ERA_BLOCK_DAYS = BLOCKS_PER_HALVING // 2 // BLOCKS_PER_DAY  # 729: whole block-days in half a subsidy era
-SMOOTHING_BLOCK_DAYS = 7  # hashrate and fees are means over the last 1,008 blocks: block luck 1/sqrt(1008) = 3.1 %
+SMOOTHING_BLOCK_DAYS = 7  # hashrate and fees are means over the last 1,008 blocks
+SMOOTHING_BLOCKS = SMOOTHING_BLOCK_DAYS * BLOCKS_PER_DAY  # block luck in a mean of them: 1/sqrt(1008) = 3.1 %
 RETARGET_BLOCK_DAYS = BLOCKS_PER_RETARGET // BLOCKS_PER_DAY  # 14: a window of k x 14 holds k retargets from any start
 MIN_WINDOWS = 3  # fewer disjoint windows than this give no band and no test
 HORIZONS = (28, 84, 182, 336)  # block-days: 2, 6, 13 and 24 whole retarget periods
 OUTCOMES = ("price", "hashrate", "difficulty", "fee_share", "hashprice")
+WORDS = {name: name.replace("_", " ") for name in OUTCOMES}
+ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth"}
 
 
 # ---- the clock
@@ -141,13 +144,12 @@ def aligned(
     offsets = np.arange(-half_width, half_width + 1)
     at = height - 1.0 + BLOCKS_PER_DAY * offsets
     at = np.where((at >= 0) & (at <= ends[-1]), at, np.nan)
-    before = np.where(at >= SMOOTHING_BLOCK_DAYS * BLOCKS_PER_DAY, at - SMOOTHING_BLOCK_DAYS * BLOCKS_PER_DAY, np.nan)
+    before = np.where(at >= SMOOTHING_BLOCKS, at - SMOOTHING_BLOCKS, np.nan)
 
     days = np.interp(at, ends, np.arange(len(ends), dtype=float))
     days_before = np.interp(before, ends, np.arange(len(ends), dtype=float))
     fees_total = np.concatenate([[0.0], np.cumsum(daily["fees_btc"].to_numpy(float))])
-    smoothing = SMOOTHING_BLOCK_DAYS * BLOCKS_PER_DAY
-    fees = (np.interp(at, ends, fees_total) - np.interp(before, ends, fees_total)) / smoothing
+    fees = (np.interp(at, ends, fees_total) - np.interp(before, ends, fees_total)) / SMOOTHING_BLOCKS
 
     starts = retargets["height"].to_numpy(float)
     levels = retargets["difficulty"].to_numpy(float)
@@ -339,13 +341,18 @@ def placebo_changes(path: pd.Series, length: int) -> Floats:
     [1.0, 1.0, 1.0, 1.0, 1.0]
     """
     stretch = finite_stretch(path)
-    if stretch.empty or length == 0:
+    if stretch.empty:
         return np.array([], dtype=float)
-    values, offsets, size = stretch.to_numpy(float), stretch.index.to_numpy(), abs(length)
-    if size >= len(values):
+    return _placebos(stretch.to_numpy(float), int(stretch.index[0]), length)
+
+
+def _placebos(values: Floats, first: int, length: int) -> Floats:
+    """`placebo_changes` of a stretch without gaps whose values begin at offset `first`."""
+    size = abs(length)
+    if size == 0 or size >= len(values):
         return np.array([], dtype=float)
     gain = values[size:] - values[:-size]
-    starts = offsets[:-size]
+    starts = np.arange(first, first + len(values) - size)
     event = 0 if length > 0 else -size
     apart = (np.abs(starts - event) >= size) & ((starts > 0) | (starts + size <= 0))
     kept: Floats = gain[apart]
@@ -363,19 +370,19 @@ def placebo_band(
     Returns index offset (-width..width), columns `levels`, dates (placebo dates) and windows (disjoint ones).
     """
     stretch = finite_stretch(path)
-    offsets = range(-width, width + 1)
-    rows = []
-    for offset in offsets:
-        changes = placebo_changes(stretch, offset)
+    values = stretch.to_numpy(float)
+    rows: list[list[float]] = []
+    for offset in range(-width, width + 1):
+        changes = _placebos(values, int(stretch.index[0]), offset) if len(values) else values
         windows = _windows(stretch, offset) if offset else 0
+        spread = [np.nan] * len(levels)
         if offset == 0:
-            spread = np.zeros(len(levels))
-        elif windows < min_windows:
-            spread = np.full(len(levels), np.nan)
-        else:
-            spread = np.quantile(changes, levels)
+            spread = [0.0] * len(levels)
+        elif windows >= min_windows:
+            spread = np.quantile(changes, levels).tolist()
         rows.append([*spread, len(changes), windows])
-    return pd.DataFrame(rows, index=pd.Index(offsets, name="offset"), columns=[*levels, "dates", "windows"])
+    index = pd.RangeIndex(-width, width + 1, name="offset")
+    return pd.DataFrame(rows, index=index, columns=[*levels, "dates", "windows"])
 
 
 def _windows(stretch: pd.Series, length: int, statistic: Statistic = "change") -> int:
@@ -599,10 +606,20 @@ def joint_looks(
                 rows.append(
                     {"outcome": outcome, "statistic": statistic, "horizon": horizon, **vars(joint), "p_before": before}
                 )
-    table = pd.DataFrame(rows)
-    if len(table):
-        table["p_holm"] = holm(table["p"])
+    names = ["outcome", "statistic", "horizon", *(field.name for field in fields(Joint)), "p_before"]
+    table = pd.DataFrame(rows, columns=names)
+    table["p_holm"] = holm(table["p"])
     return table
+
+
+def describe(looks: pd.DataFrame) -> str:
+    """The looks in words, for a sentence: "the change of price over 28 block-days; the bend of ...".
+
+    >>> describe(pd.DataFrame({"outcome": ["fee_share"], "statistic": ["bend"], "horizon": [84]}))
+    'the bend of fee share over 84 block-days'
+    """
+    told = looks[["outcome", "statistic", "horizon"]].to_numpy().tolist()
+    return "; ".join(f"the {kind} of {WORDS[name]} over {length} block-days" for name, kind, length in told)
 
 
 def sensitivity(
