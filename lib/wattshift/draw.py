@@ -340,11 +340,26 @@ def _mix(colour: str, share: float) -> tuple[float, float, float]:
 
 
 def mark(ax: Axes, x: Any, text: str | None = None, *, size: float = 7.5) -> None:
-    """A dashed upright line at x (a halving, an event) with a small label at its top."""
+    """A dashed upright line at x (a halving, an event) with a small label at its top, lower where another is.
+
+    Call it when the axis limits stand: near the right edge the label goes to the left of its line.
+    """
+    x = pd.Timestamp(x) if isinstance(x, str) else x
     ax.axvline(x, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)), zorder=1.5)
-    if text:
-        ax.annotate(text, (x, 1), (3, -1), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
-                    ha="left", fontsize=size, color=MUTED)  # fmt: skip
+    if not text:
+        return
+    number_of: Any = ax.convert_xunits
+    place = ax.transAxes.inverted().transform(ax.transData.transform((float(number_of(x)), 1)))[0]
+    side = -1 if place > 0.85 else 1
+    label = ax.annotate(
+        text, (x, 1), (3 * side, -1), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
+        ha="right" if side < 0 else "left", fontsize=size, color=MUTED, gid="mark",
+    )  # fmt: skip
+    others = [other for other in ax.texts if other.get_gid() == "mark" and other is not label]
+    row = 0
+    while any(label.get_window_extent().overlaps(other.get_window_extent()) for other in others) and row < 4:
+        row += 1
+        label.set_position((3 * side, -1 - 1.3 * size * row))
 
 
 def mark_level(ax: Axes, y: float, text: str | None = None, *, side: str = "left", size: float = 7.5) -> None:
@@ -449,18 +464,21 @@ def aligned_events(
             bounds.index, factor(bounds[0.05]), factor(bounds[0.95]), color=COLOURS["sky"], alpha=0.45, linewidth=0
         )
         ax.plot(bounds.index, factor(bounds[0.5]), color=MUTED, linewidth=0.8, linestyle=(0, (1, 1.5)))
-    lines: dict[Line2D, str] = {}
+    drawn: dict[str, tuple[str, pd.Series]] = {}
     colours = [COLOURS[name] for name in ("orange", "green", "black")]
     for place, (name, path) in enumerate(others.items()):
         dash = DASHES[(1, 3, 4)[place % 3]]
-        (line,) = ax.plot(path.index, factor(path), color=colours[place % 3], linewidth=0.9, linestyle=dash)
-        lines[line] = name
-    (line,) = ax.plot(chosen.index, factor(chosen), color=COLOURS["blue"], linewidth=1.9)
-    lines[line] = label
+        ax.plot(path.index, factor(path), color=colours[place % 3], linewidth=0.9, linestyle=dash)
+        drawn[name] = (colours[place % 3], path.dropna())
+    ax.plot(chosen.index, factor(chosen), color=COLOURS["blue"], linewidth=1.9)
+    drawn[label] = (COLOURS["blue"], chosen.dropna())
     ax.axhline(1, color=MUTED, linewidth=0.6, zorder=1.5)
     mark(ax, 0)
     plain_log(ax)
-    label_lines(ax, lines, size=7)
+    edge = ax.get_ylim()
+    ends = [(name, colour, path.index[-1], path.iloc[-1]) for name, (colour, path) in drawn.items() if len(path)]
+    inside = [(name, readable(colour), float(x), float(np.clip(factor(y), *edge))) for name, colour, x, y in ends]
+    label_points(ax, inside, size=7)
 
 
 def intervals(
@@ -624,3 +642,18 @@ def shade(ax: Axes, first: Any, last: Any, text: str | None = None, *, size: flo
     if text:
         ax.annotate(text, (last, 0), (3, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
                     va="bottom", ha="left", fontsize=size, color=MUTED)  # fmt: skip
+
+
+def against_costs(ax: Axes, price: pd.Series[float], costs: Mapping[str, pd.Series[float]]) -> None:
+    """A price in bold and the costs it has to beat, both on a logarithmic axis, each labelled at its end.
+
+    price, costs : USD per BTC by day (DatetimeIndex); the price has to lie above a cost for it to be earned
+    """
+    price_line = ax.plot(price.index, price, color=INK, linewidth=2.0)[0]
+    lines = {price_line: "price"}
+    for place, (name, cost) in enumerate(costs.items()):
+        lines[ax.plot(cost.index, cost, **style(place))[0]] = name
+    plain_log(ax)
+    dates(ax)
+    ax.set_ylabel("USD per BTC")
+    label_lines(ax, lines)
