@@ -241,6 +241,22 @@ def test_halvings_are_marked_only_inside_the_picture():
     assert [text.get_text() for text in ax.texts] == ["fourth"]
 
 
+def test_marks_close_together_and_at_the_edge_stay_legible():
+    fig, ax = draw.figure()
+    ax.plot(pd.to_datetime(["2016-01-01", "2026-01-01"]), [0, 1])
+    for day, text in {
+        "2020-05-11": "halving 3",
+        "2021-05-21": "ban",
+        "2021-01-01": "one more",
+        "2025-11-01": "late",
+    }.items():
+        draw.mark(ax, pd.Timestamp(day), text)
+    fig.draw_without_rendering()
+    boxes = [ink(text.get_window_extent(), 7.5 * fig.dpi / 72) for text in ax.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert all(box.x1 <= ax.bbox.x1 for box in boxes)
+
+
 def test_small_multiples_remove_empty_places():
     fig, axes = draw.small_multiples(["a", "b", "c"], columns=2)
     assert [ax.get_title(loc="left") for ax in axes] == ["a", "b", "c"]
