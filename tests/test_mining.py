@@ -99,6 +99,12 @@ def test_breakevens_are_where_the_margin_is_zero(basis):
     assert line == pytest.approx(SITE.efficiency)
 
 
+def test_free_energy_puts_no_limit_on_efficiency():
+    free = replace(SITE, opex=0.0)
+    assert mining.efficiency_at_shutdown_price(free, 0.0, 1e5, 4e-4, "power") == np.inf
+    assert mining.efficiency_at_shutdown_price(free, 0.0, 1e4, 4e-4, "all-in") == -np.inf  # capital alone costs more
+
+
 def test_uptime_cancels_for_the_switch_but_not_for_costs_by_the_calendar():
     half = replace(SITE, uptime=SITE.uptime / 2)
     assert mining.shutdown_price(half, 4e-4, "power") == mining.shutdown_price(SITE, 4e-4, "power")

@@ -222,9 +222,10 @@ def efficiency_at_shutdown_price(
 ) -> Values:
     """Efficiency at which the shutdown price is `price_usd`, in J/TH, along power prices: the iso-line of the surface.
 
-    `miner` gives everything but efficiency and power price. A value at or below 0 means that no rig reaches it.
+    `miner` gives everything but efficiency and power price. A value at or below 0 means that no rig reaches it,
+    inf (nothing to pay for energy) that any rig does.
 
-    >>> round(efficiency_at_shutdown_price(Miner(0, 0), 0.05, 53_333.333333, 0.00045, "power"), 6)
+    >>> round(float(efficiency_at_shutdown_price(Miner(0, 0), 0.05, 53_333.333333, 0.00045, "power")), 6)
     20.0
     """
     revenue = price_usd * coins_btc_per_ph_day * (1 - miner.pool_fee)
@@ -234,7 +235,9 @@ def efficiency_at_shutdown_price(
         opex = miner.opex / miner.uptime
     if basis == "all-in":
         capital = capital_usd_per_ph_day(miner.rig_price, miner.rig_life, miner.cost_of_capital) / miner.uptime
-    return (revenue - capital) / (rig_kwh_per_ph_day(1.0) * (power_price * (1 + miner.site_overhead) + opex))
+    per_joule = rig_kwh_per_ph_day(1.0) * (np.asarray(power_price) * (1 + miner.site_overhead) + opex)
+    with np.errstate(divide="ignore"):
+        return np.divide(revenue - capital, per_joule)
 
 
 def breakeven_price(power_price: Values, efficiency: Values, hashrate: Values, subsidy: Values) -> Values:
