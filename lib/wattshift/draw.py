@@ -353,9 +353,9 @@ def mark(ax: Axes, x: Any, text: str | None = None, *, size: float = 7.5) -> Non
     side = -1 if place > 0.85 else 1
     label = ax.annotate(
         text, (x, 1), (3 * side, -1), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
-        ha="right" if side < 0 else "left", fontsize=size, color=MUTED, gid="mark",
+        ha="right" if side < 0 else "left", fontsize=size, color=MUTED, label="mark",
     )  # fmt: skip
-    others = [other for other in ax.texts if other.get_gid() == "mark" and other is not label]
+    others = [other for other in ax.texts if other.get_label() == "mark" and other is not label]
     row = 0
     while any(label.get_window_extent().overlaps(other.get_window_extent()) for other in others) and row < 4:
         row += 1
