@@ -270,3 +270,28 @@ def test_surface_writes_values_on_its_lines():
     draw.surface(ax, x, y, np.outer(y, x) * 1000, levels=[10_000, 50_000])
     fig.draw_without_rendering()
     assert {"10,000", "50,000"} <= {text.get_text() for text in ax.texts}
+
+
+def test_aligned_events_frame_the_chosen_one_and_cut_what_outgrows_it():
+    """A line a thousand times higher may not squeeze the one that is read; its label stays at the frame's edge."""
+    offsets = pd.RangeIndex(-10, 11)
+    chosen = pd.Series(np.linspace(-0.5, 0.5, 21), index=offsets)
+    wild = pd.Series(np.linspace(-7.0, 7.0, 21), index=offsets)
+    bounds = pd.DataFrame({0.05: chosen - 0.2, 0.5: chosen, 0.95: chosen + 0.2})
+    fig, ax = draw.figure()
+    draw.aligned_events(ax, chosen, {"wild": wild}, bounds, label="chosen")
+    low, high = ax.get_ylim()
+    assert low < np.exp(-0.7)
+    assert np.exp(0.7) < high < 10
+    fig.draw_without_rendering()
+    for label in (text for text in ax.texts if text.get_text() in ("wild", "chosen")):
+        at = label.get_window_extent()
+        assert ax.bbox.y0 - 8 <= (at.y0 + at.y1) / 2 <= ax.bbox.y1 + 8
+
+
+def test_aligned_events_without_anything_after_the_event():
+    """As when the data end on the day of the event: what there is gets drawn."""
+    early = pd.Series([0.1, 0.0, np.nan], index=[-1, 0, 1])
+    _, ax = draw.figure()
+    draw.aligned_events(ax, early, {}, None, label="only")
+    assert any(text.get_text() == "only" for text in ax.texts)
