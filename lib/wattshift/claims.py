@@ -319,9 +319,13 @@ def month_mean(series: "pd.Series[float]", month: Period) -> float:
 
 
 def month_level(daily: pd.DataFrame, month: Period) -> tuple[float, float]:
-    """Mean hashrate of a period in EH/s, and the share of it that is block luck: one over the root of its blocks."""
+    """Mean hashrate of a period in EH/s, and the share of it that is block luck: one over the root of its blocks.
+
+    daily: rows of btc_network_daily indexed by date. Both are NaN unless every day of the period is there.
+    """
+    level = month_mean(daily["hashrate_ehs"], month)
     blocks = daily["blocks"][(daily.index >= month.first) & (daily.index <= month.last)].sum()
-    return month_mean(daily["hashrate_ehs"], month), float(1 / np.sqrt(blocks))
+    return level, float(1 / np.sqrt(blocks)) if np.isfinite(level) and blocks > 0 else float("nan")
 
 
 def spans(publication: Period, halving: Period) -> dict[str, tuple[Period, Period]]:
@@ -335,6 +339,22 @@ def spans(publication: Period, halving: Period) -> dict[str, tuple[Period, Perio
     april, before = (_month(pd.Timestamp(y, 4, 1)) for y in (year, year - 1))
     named = [(april, publication), (before, publication), (eve, halving)]
     return {f"from {a} to {b}": (a, b) for a, b in named}
+
+
+def growth(network: pd.DataFrame, over: Mapping[str, tuple[Period, Period]]) -> pd.DataFrame:
+    """Growth from the mean of one month to the mean of another, one row per span that the data cover whole.
+
+    network : rows of btc_network_daily. over : as `spans` gives them.
+    Columns: span (name), hashrate (times its start), luck (standard error of that, from block luck), price (times).
+    """
+    daily = network.set_index("date")
+    rows = []
+    for name, (start, end) in over.items():
+        ((there, luck_there), (here, luck_here)) = (month_level(daily, month) for month in (start, end))
+        luck = here / there * np.hypot(luck_here, luck_there)
+        price = month_mean(daily["price_usd"], end) / month_mean(daily["price_usd"], start)
+        rows.append({"span": name, "hashrate": here / there, "luck": luck, "price": price})
+    return pd.DataFrame(rows, columns=["span", "hashrate", "luck", "price"]).dropna(ignore_index=True)
 
 
 def _judge(claim: "pd.Series[str]", evidence: HalvingEvidence) -> Finding:
@@ -408,15 +428,13 @@ def _level_passed(claim: "pd.Series[str]", said: Period, evidence: HalvingEviden
 
 def _hashrate_ratio(claim: "pd.Series[str]", said: Period, evidence: HalvingEvidence) -> Finding:
     """The ratio over the stated span, and over the other spans that the sentence may mean."""
-    daily = evidence.until(said.last)
+    known = evidence.until(said.last).reset_index()
     findings = {}
-    for name, (start, end) in spans(said, _halving_month(evidence, said)).items():
-        (here, luck), (there, luck_there) = (month_level(daily, month) for month in (end, start))
-        ratio, luck = here / there, here / there * np.hypot(luck, luck_there)
+    for row in growth(known, spans(said, _halving_month(evidence, said))).itertuples():
+        ratio, luck = float(row.hashrate), float(row.luck)  # type: ignore[arg-type]
         one = judge_range((ratio, ratio), claimed_range(claim), ROUNDING, "ratio of means", digits=2)
-        findings[name] = replace(
-            one, found=f"{one.found} (block luck ±{luck:.2f})", numbers={**one.numbers, "luck": luck}
-        )
+        found = f"{one.found} (block luck ±{luck:.2f})"
+        findings[str(row.span)] = replace(one, found=found, numbers={**one.numbers, "luck": luck})
     return _stated_and_others(findings)
 
 
@@ -437,9 +455,9 @@ def _price_change(claim: "pd.Series[str]", said: Period, evidence: HalvingEviden
     )
     stated = replace(stated, found=f"{stated.found}, inside on {fit} of {len(change)} days")
     others = {}
-    for name, (start, end) in spans(said, halving).items():
-        means = 100 * (month_mean(daily["price_usd"], end) / month_mean(daily["price_usd"], start) - 1)
-        others[name] = judge_range((means, means), claim_range, ROUNDING, "change of means", "%")
+    for name, times in growth(daily.reset_index(), spans(said, halving)).set_index("span")["price"].items():
+        means = 100 * (float(times) - 1)
+        others[str(name)] = judge_range((means, means), claim_range, ROUNDING, "change of means", "%")
     return judge_readings(stated, others)
 
 
