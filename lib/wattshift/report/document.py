@@ -121,7 +121,7 @@ class _Tables(html.parser.HTMLParser):
         self._row: list[str] | None = None
         self._cell: list[str] | None = None
         self._head = False
-        self._all_head = True
+        self._heads: list[bool] = []
         self._spans: dict[int, int] = {}
         self._span = (1, 1)
 
@@ -133,11 +133,11 @@ class _Tables(html.parser.HTMLParser):
         elif tag == "thead":
             self._head = True
         elif tag == "tr" and self.tables:
-            self._row, self._all_head = [], True
+            self._row, self._heads = [], []
         elif tag in ("td", "th") and self._row is not None:
             self._skip_spanned()
             self._cell = []
-            self._all_head &= tag == "th"
+            self._heads.append(tag == "th")
             self._span = (_count(given.get("colspan")), _count(given.get("rowspan")))
         elif tag == "caption" and self.tables:
             self._cell = []
@@ -154,7 +154,8 @@ class _Tables(html.parser.HTMLParser):
         if tag in ("td", "th") and self._cell is not None and self._row is not None:
             wide, deep = self._span
             at = len(self._row)
-            self._row += [" ".join("".join(self._cell).split())] + [""] * (wide - 1)
+            said = " ".join("".join(self._cell).split())
+            self._row += [said] + [said if self._head else ""] * (wide - 1)  # a head stands over all its columns
             if deep > 1:
                 self._spans |= {at + k: deep - 1 for k in range(wide)}
             self._cell = None
@@ -162,7 +163,8 @@ class _Tables(html.parser.HTMLParser):
             self._skip_spanned()
             if self._row:
                 table = self.tables[-1]
-                head = self._head or (self._all_head and not table["rows"])
+                rest = self._heads[1:] or self._heads  # the corner may be an empty td
+                head = self._head or (all(rest) and not table["rows"] and not table["head"])
                 table["head" if head else "rows"].append(self._row)
             self._row = None
         elif tag == "thead":
@@ -537,6 +539,8 @@ def read(
                 before = len(blocks) if source.lstrip().startswith("#") else None
                 blocks.append(Block("prose", source))
         elif cell.get("cell_type") == "code":
+            if "injected-parameters" in tags:
+                source = re.sub(r"\A# Parameters\n", "", source)
             if edition == "teaching" and source.strip() and not tags & CODE_HIDDEN:
                 blocks.append(
                     Block("code", source.rstrip(), {"language": language, "injected": "injected-parameters" in tags})

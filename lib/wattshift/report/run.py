@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from wattshift.parameters import Contract
 from wattshift.refusal import Refusal
-from wattshift.report.document import Document, Edition
+from wattshift.report.document import Document, Edition, plain_markdown
 
 Format = Literal["pdf", "html"]
 Status = Literal["done", "failed", "refused"]
@@ -212,7 +212,7 @@ def _sections(cells: Any) -> list[str]:
         if cell.cell_type == "markdown":
             prose = re.sub(r"^(`{3,}|~{3,}).*?^\1", "", cell.source, flags=re.DOTALL | re.MULTILINE)
             if found := re.findall(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", prose, re.MULTILINE):
-                now = found[-1]
+                now = plain_markdown(found[-1])
         out.append(now)
     return out
 
@@ -253,7 +253,7 @@ def results(job: Job, document: Document, values: Mapping[str, Any]) -> bytes:
     about = document.provenance or {}
     body = {
         "notebook": job.notebook.stem,
-        "title": document.title,
+        "title": plain_markdown(document.title),
         "parameters": {name: _plain(value) for name, value in values.items()},
         "results": sorted(
             ({key: _plain(r.get(key)) for key in ("name", "value", "unit", "label")} for r in document.records),

@@ -61,7 +61,7 @@ def provenance_facts(document: Document) -> dict[str, Any]:
     tables = []
     for table in given.get("tables") or []:
         got = {key: clean(value) for key, value in table.items() if value not in (None, "")}
-        covers = [got.get("range", ""), f"{got['rows']} rows" if "rows" in got else ""]
+        covers = [got.get("range", "").replace("..", " to "), f"{got['rows']} rows" if "rows" in got else ""]
         terms = [got.get("licence", ""), f"passing on: {got['redistribution']}" if "redistribution" in got else ""]
         facts = {
             "Producer": got.get("producer", ""),
