@@ -1,0 +1,71 @@
+"""Shapes drawn for mining economics: they show what they were given, and nothing where there is nothing."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from wattshift import draw
+
+
+@pytest.fixture
+def ax():
+    draw.theme()
+    _, made = draw.figure(height=2.5)
+    yield made
+    plt.close("all")
+
+
+def test_level_line_runs_where_the_surface_has_the_level(ax):
+    x, y = np.linspace(1, 10, 91), np.linspace(1, 5, 81)
+    draw.level_line(ax, x, y, np.outer(y, x), 12.0, text="twelve")
+    (path,) = ax.collections[-1].get_paths()
+    np.testing.assert_allclose(path.vertices[:, 0] * path.vertices[:, 1], 12.0, rtol=5e-3)
+    assert [text.get_text() for text in ax.texts] == ["twelve"]
+
+
+def test_level_line_beyond_the_surface_draws_nothing(ax):
+    draw.level_line(ax, [1, 2], [1, 2], [[1, 2], [2, 4]], 99.0, text="far")
+    assert not ax.collections
+    assert not ax.texts
+
+
+def test_ranges_stand_top_down_with_their_names(ax):
+    rows = pd.DataFrame({"name": [2026, 2025], "low": [9, 11], "mid": [11, 15], "high": [14, 19]})
+    draw.ranges(ax, rows)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["2026", "2025"]
+    low, high = ax.get_ylim()
+    assert low > high  # the first row is on top
+    assert [line.get_xdata().tolist() for line in ax.get_lines()] == [[9, 14], [11], [11, 19], [15]]
+
+
+def test_dots_differ_in_fill_and_keep_their_data(ax):
+    filled, hollow = draw.dots(ax, [1, 2], [3, 4]), draw.dots(ax, [1, 2], [5, 6], index=4, hollow=True)
+    assert filled.get_markerfacecolor() != "white" == hollow.get_markerfacecolor()
+    assert hollow.get_ydata().tolist() == [5, 6]
+
+
+def test_curves_give_labels_and_differ_in_dash(ax):
+    made = draw.curves(ax, [0, 1], {"a": [0, 1], "b": [1, 2]})
+    assert list(made.values()) == ["a", "b"]
+    first, second = made
+    assert first.get_linestyle() != second.get_linestyle()
+
+
+@pytest.mark.parametrize("side", ["right", "left", "above", "below"])
+def test_point_puts_its_name_on_the_side_asked_for(ax, side):
+    draw.point(ax, 0.5, 0.5, "here", side=side)
+    dx, dy = ax.texts[0].get_position()
+    assert {"right": dx > 0, "left": dx < 0, "above": dy > 0, "below": dy < 0}[side]
+
+
+def test_side_by_side_draws_every_value_once(ax):
+    table = pd.DataFrame({"said": [0.5, -0.7], "seen": [0.4, -0.6]}, index=["price", "subsidy"])
+    draw.side_by_side(ax, table)
+    assert sorted(bar.get_height() for bar in ax.patches) == pytest.approx(sorted(table.to_numpy().ravel()))
+    assert [text.get_text() for text in ax.texts] == ["+0.50", "−0.70", "+0.40", "−0.60"]
+
+
+def test_waterfall_leaves_room_above_its_first_bar(ax):
+    draw.waterfall(ax, [("subsidy", -50.0), ("fees", 5.0)], start=("before", 100.0), end="after")
+    assert ax.get_ylim()[1] >= 110
+    assert ax.get_ylim()[0] == 0
