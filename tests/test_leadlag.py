@@ -222,6 +222,17 @@ def test_level_shifts_are_differences_of_regime_means():
     assert [fit.at(name)[0] for name in fit.names] == pytest.approx([1.0, -0.6, -0.1])
 
 
+def test_shift_table_speaks_in_shares():
+    rng = np.random.default_rng(18)
+    step = pd.DataFrame({"third halving": (np.arange(200) >= 80) * 1.0, "ban": (np.arange(200) >= 140) * 1.0})
+    level = -np.log(2) * step["third halving"].to_numpy() + rng.normal(0, 0.02, 200)
+    found = leadlag.shift_table(leadlag.level_shifts(level, step), step).set_index("name")
+    assert found["mid"].to_dict() == pytest.approx({"third halving": -0.5, "ban": 0.0}, abs=0.01)
+    assert found["theory"].to_dict() == {"third halving": -0.5, "ban": 0.0}
+    assert ((found["low"] < found["theory"]) & (found["theory"] < found["high"])).all()
+    assert leadlag.shift_table(leadlag.level_shifts(level, step[[]]), step[[]]).empty
+
+
 # ---- the short run -------------------------------------------------------------------------------------------------
 def test_planted_adjustment_speeds_are_recovered():
     """30 samples of 600 weeks (seed 1): mean speeds within 0.01 of the planted 0.06 and -0.02."""

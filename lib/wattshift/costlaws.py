@@ -37,15 +37,15 @@ def available_from(release: pd.Series) -> pd.Series:
     return pd.to_datetime(whole, format="%Y-%m") + pd.offsets.MonthEnd(0)
 
 
-def efficiency_in_use(models: pd.DataFrame, dates: pd.Series, *, memory_years: float = 3) -> pd.Series:
+def efficiency_in_use(models: pd.DataFrame, dates: pd.Series, *, memory_years: float = 3, least: int = 3) -> pd.Series:
     """Stand-in for the fleet's J/TH on each date: geometric mean of the models of the last `memory_years` years.
 
-    models : release (see `available_from`), j_per_th; dates : days. NaN where no model is that young.
+    models : release (see `available_from`), j_per_th; dates : days. NaN where fewer than `least` models are that young.
     An assumption, not a measurement: sales, retirements and tuned-down machines are unknown.
 
     >>> models = pd.DataFrame({"release": ["2016-06", "2018"], "j_per_th": [100.0, 25.0]})
     >>> days = pd.Series(pd.to_datetime(["2016-06-29", "2016-06-30", "2019-01-01", "2020-01-01"]))
-    >>> efficiency_in_use(models, days).round(6).tolist()
+    >>> efficiency_in_use(models, days, least=1).round(6).tolist()
     [nan, 100.0, 50.0, 25.0]
     """
     born = available_from(models["release"]).to_numpy()
@@ -54,16 +54,17 @@ def efficiency_in_use(models: pd.DataFrame, dates: pd.Series, *, memory_years: f
     days = dates.to_numpy().astype(born.dtype)
     young = (born[None, :] <= days[:, None]) & (born[None, :] > days[:, None] - memory)
     count = young.sum(axis=1)
-    mean = np.where(count > 0, (young * log).sum(axis=1) / np.maximum(count, 1), np.nan)
+    mean = np.where(count >= max(least, 1), (young * log).sum(axis=1) / np.maximum(count, 1), np.nan)
     return pd.Series(np.exp(mean), index=dates.index, name="j_per_th")
 
 
-def inputs(daily: pd.DataFrame, models: pd.DataFrame, *, memory_years: float = 3) -> pd.DataFrame:
+def inputs(daily: pd.DataFrame, models: pd.DataFrame, *, memory_years: float = 3, least: int = 3) -> pd.DataFrame:
     """Weekly rows for the laws, counted back from the last day, from the first price on.
 
     daily : date, price_usd, hashrate_ehs, difficulty, blocks, issuance_btc, one row a day and from the chain's first
     day (the supply is summed from there). Columns out: date, price_usd (close), hashrate_ehs (mean of the last 7 days),
-    difficulty (of the last day), subsidy_btc (issuance over blocks, last 7 days), supply_btc, j_per_th.
+    difficulty (of the last day), subsidy_btc (issuance over blocks, last 7 days), supply_btc, j_per_th (as
+    `efficiency_in_use` with the same memory_years and least).
     """
     days = daily.sort_values("date", ignore_index=True)
     week = days[["hashrate_ehs", "blocks", "issuance_btc"]].rolling(7).sum()
@@ -77,7 +78,7 @@ def inputs(daily: pd.DataFrame, models: pd.DataFrame, *, memory_years: float = 3
             "supply_btc": days["issuance_btc"].cumsum(),
         }
     )
-    frame["j_per_th"] = efficiency_in_use(models, days["date"], memory_years=memory_years)
+    frame["j_per_th"] = efficiency_in_use(models, days["date"], memory_years=memory_years, least=least)
     frame = frame.iloc[(len(frame) - 1) % 7 :: 7]
     return frame[frame["price_usd"].notna()].reset_index(drop=True)
 

@@ -387,6 +387,17 @@ def level_shifts(power_per_price: Floats, step: pd.DataFrame) -> Fit:
     return ols(power_per_price, design, ["constant", *step.columns], long_lags(len(step)))
 
 
+def shift_table(fit: Fit, step: pd.DataFrame) -> pd.DataFrame:
+    """The steps of a fit in logs as shares: name, low, mid, high (95 %), theory.
+
+    A share of -0.5 is a fall by half. theory: -0.5 for names that end in "halving", 0 for the others (`level_shifts`).
+    """
+    names = [str(name) for name in step.columns]
+    rows = [(name, *np.expm1([fit.interval(name)[0], fit.at(name)[0], fit.interval(name)[1]])) for name in names]
+    table = pd.DataFrame(rows, columns=["name", "low", "mid", "high"])
+    return table.assign(theory=[-0.5 if name.endswith("halving") else 0.0 for name in names])
+
+
 # ------------------------------------------------------------------------------------------------------- the short run
 def _lagged(series: Floats, lags: int) -> list[Floats]:
     """Lags 1..lags of a series, aligned with series[lags:]."""
