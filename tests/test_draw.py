@@ -279,7 +279,7 @@ def test_aligned_events_frame_the_chosen_one_and_cut_what_outgrows_it():
     wild = pd.Series(np.linspace(-7.0, 7.0, 21), index=offsets)
     bounds = pd.DataFrame({0.05: chosen - 0.2, 0.5: chosen, 0.95: chosen + 0.2})
     fig, ax = draw.figure()
-    draw.aligned_events(ax, chosen, {"wild": wild}, bounds, label="chosen")
+    draw.label_panels([(ax, draw.aligned_events(ax, chosen, {"wild": wild}, bounds, label="chosen"))])
     low, high = ax.get_ylim()
     assert low < np.exp(-0.7)
     assert np.exp(0.7) < high < 10
@@ -293,5 +293,4 @@ def test_aligned_events_without_anything_after_the_event():
     """As when the data end on the day of the event: what there is gets drawn."""
     early = pd.Series([0.1, 0.0, np.nan], index=[-1, 0, 1])
     _, ax = draw.figure()
-    draw.aligned_events(ax, early, {}, None, label="only")
-    assert any(text.get_text() == "only" for text in ax.texts)
+    assert draw.aligned_events(ax, early, {}, None, label="only") == [("only", draw.readable("#0065A3"), 0.0, 1.0)]

@@ -208,41 +208,63 @@ def label_lines(ax: Axes, labels: Mapping[Line2D, str] | None = None, *, size: f
     label_points(ax, ends, size=size)
 
 
-def label_points(ax: Axes, points: Sequence[tuple[str, str, float, float]], *, size: float = 8.0) -> None:
+Point = tuple[str, str, float, float]  # a label's text and colour, and where its point lies in data coordinates
+
+
+def label_points(ax: Axes, points: Sequence[Point], *, size: float = 8.0) -> None:
     """Write (text, colour, x, y) labels in the right margin of `ax` at the height of their point, moved apart.
 
     x and y are data coordinates. A thin leader joins a label to a point that it had to leave.
     """
-    fig = ax.get_figure(root=True)
-    if fig is None or not points:
+    label_panels([(ax, points)], size=size)
+
+
+def label_panels(panels: Sequence[tuple[Axes, Sequence[Point]]], *, size: float = 8.0) -> None:
+    """`label_points` for several axes of one figure at once: the layout is settled once for all of them."""
+    panels = [(ax, points) for ax, points in panels if points]
+    fig = panels[0][0].get_figure(root=True) if panels else None
+    if fig is None:
         return
-    to_points = mtransforms.ScaledTranslation(6 / 72, 0, fig.dpi_scale_trans)
+    aside = mtransforms.ScaledTranslation(6 / 72, 0, fig.dpi_scale_trans)
     texts = [
-        ax.text(1, 0.5, text, transform=ax.transAxes + to_points, color=colour, fontsize=size, va="center")
-        for text, colour, _, _ in points
+        [
+            ax.text(1, 0.5, text, transform=ax.transAxes + aside, color=colour, fontsize=size, va="center")
+            for text, colour, _, _ in points
+        ]
+        for ax, points in panels
     ]
-    gap = 1.35 * size * max(text.count("\n") + 1 for text, *_ in points)
     for _ in range(2):  # the words take room from the axes, which moves the points: place them, then once more
         fig.draw_without_rendering()
+        for (ax, points), labels in zip(panels, texts, strict=True):
+            for label, (at, _, _) in zip(labels, _label_places(ax, points, size), strict=True):
+                label.set_y(at)
+    for ax, points in panels:
         height = ax.bbox.height * 72 / fig.dpi
-        seen = [ax.transAxes.inverted().transform(ax.transData.transform((x, y))) for _, _, x, y in points]
-        wanted = np.clip([y for _, y in seen], 0, 1) * height
-        placed = spread(wanted, gap)
-        placed -= max(0.0, placed.max() - height)  # stay inside the axes where that is possible
-        placed += max(0.0, -placed.min())
-        for label, at in zip(texts, placed, strict=True):
-            label.set_y(at / height)
-    for (_, colour, x, y), at, want, (right, _) in zip(points, placed, wanted, seen, strict=True):
-        if abs(at - want) > size * 0.35 or right < 0.97:
-            leader = ax.annotate(
-                "",
-                xy=(x, y),
-                xytext=(1, at / height),
-                textcoords=ax.transAxes + mtransforms.ScaledTranslation(5 / 72, 0, fig.dpi_scale_trans),
-                arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2},
-                annotation_clip=False,
-            )
-            leader.set_in_layout(False)
+        for (_, colour, x, y), (at, want, right) in zip(points, _label_places(ax, points, size), strict=True):
+            if abs(at - want) * height > size * 0.35 or right < 0.97:
+                leader = ax.annotate(
+                    "",
+                    xy=(x, y),
+                    xytext=(1, at),
+                    textcoords=ax.transAxes + mtransforms.ScaledTranslation(5 / 72, 0, fig.dpi_scale_trans),
+                    arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2},
+                    annotation_clip=False,
+                )
+                leader.set_in_layout(False)
+
+
+def _label_places(ax: Axes, points: Sequence[Point], size: float) -> list[tuple[float, float, float]]:
+    """For each label, as parts of the axes: its height, its point's height, its point's place from the left."""
+    fig = ax.get_figure(root=True)
+    height = ax.bbox.height * 72 / (fig.dpi if fig is not None else 72)
+    seen = [ax.transAxes.inverted().transform(ax.transData.transform((x, y))) for _, _, x, y in points]
+    wanted = np.clip([y for _, y in seen], 0, 1)
+    gap = 1.35 * size * max(text.count("\n") + 1 for text, *_ in points)
+    placed = spread(wanted * height, gap)
+    placed -= max(0.0, placed.max() - height)  # stay inside the axes where that is possible
+    placed += max(0.0, -placed.min())
+    places = zip((placed / height).tolist(), wanted.tolist(), seen, strict=True)
+    return [(at, want, float(right)) for at, want, (right, _) in places]
 
 
 def band(
@@ -444,12 +466,13 @@ def dates(ax: Axes) -> None:
 
 def aligned_events(
     ax: Axes, chosen: pd.Series, others: Mapping[str, pd.Series], bounds: pd.DataFrame | None = None, *, label: str
-) -> None:
+) -> list[Point]:
     """One outcome around several events: `chosen` bold, `others` thin and dashed, the placebo band of `chosen` shaded.
 
     Every series holds logs relative to the event, index offset; the axis shows factors (1 = as at the event) on a log
     scale. bounds: columns 0.05, 0.5, 0.95 of logs, index offset; NaN where there is no band. label: of `chosen`.
     The frame follows `chosen` and its band with room to spare; another line that grows out of it is cut at the edge.
+    Gives the labels of the lines for `label_panels`, which several such panels share.
     """
     factor: Any = np.exp
     parts = [chosen.to_numpy(float)] + ([] if bounds is None else [bounds[[0.05, 0.95]].to_numpy(float).ravel()])
@@ -477,8 +500,7 @@ def aligned_events(
     plain_log(ax)
     edge = ax.get_ylim()
     ends = [(name, colour, path.index[-1], path.iloc[-1]) for name, (colour, path) in drawn.items() if len(path)]
-    inside = [(name, readable(colour), float(x), float(np.clip(factor(y), *edge))) for name, colour, x, y in ends]
-    label_points(ax, inside, size=7)
+    return [(name, readable(colour), float(x), float(np.clip(factor(y), *edge))) for name, colour, x, y in ends]
 
 
 def intervals(
