@@ -436,7 +436,7 @@ class PriceLaw:
 
     name            : said in every caption
     drift_per_year  : drift of log price (of the median path, that is; the mean path rises faster by half the variance)
-    drift_sd        : standard error of that drift, drawn once per path (daily deviation x 365.25 / sqrt(days), from data)
+    drift_sd        : standard error of that drift, drawn once per path (daily deviation x 365.25 / sqrt(days))
     daily_returns   : demeaned daily log returns to draw from in blocks; None for a Gaussian walk
     volatility      : standard deviation of log price over a year, for the Gaussian walk
     block_days      : mean length of a stretch drawn together (stationary bootstrap, Politis and Romano 1994, in pieces
@@ -742,7 +742,8 @@ def fit_difficulty_law(
 
     Regresses the change of log hashrate on its level, log revenue and time. The half-life is held within its bounds
     (where the data prefer none, the bound says so), and the rest is fitted given it. trend_sd is the standard error of
-    mean growth with Newey-West weights over a quarter of the entries, for booms and busts last years. The law's gap is measured at the last entry.
+    mean growth with Newey-West weights over a quarter of the entries, for booms and busts last years. The law's gap is
+    measured at the last entry.
     """
     revenue, rate = np.asarray(log_revenue, dtype=float), np.asarray(log_hashrate, dtype=float)
     if len(rate) < 20 or len(revenue) != len(rate):
