@@ -117,7 +117,7 @@ def _front(document: Document, question: str) -> str:
     )
     return (
         f'<header><p class="brand">wattshift{escape(edition)}{escape(as_of)}</p><h1{_dir(title)}>{escape(title)}</h1>'
-        f'<div class="question"><p>{question}</p></div>'
+        f'<div class="question"{_dir(plain_markdown(document.question))}><p>{question}</p></div>'
         + (f'<div class="tiles">{tiles}</div>' if tiles else "")
         + (settings if rows else "")
         + "</header>"
@@ -155,9 +155,11 @@ def _own_names(svg: str, prefix: str) -> str:
     svg = re.sub(r"^.*?(?=<svg\b)", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r"<(script|foreignObject)\b.*?</\1\s*>", "", svg, flags=re.DOTALL | re.IGNORECASE)
     svg = re.sub(r"\s(on\w+)\s*=\s*(\"[^\"]*\"|'[^']*')", "", svg, flags=re.IGNORECASE)
-    svg = re.sub(r'\bid="([^"]*)"', rf'id="{prefix}\1"', svg)
-    svg = re.sub(r"url\(#([^)]*)\)", rf"url(#{prefix}\1)", svg)
-    svg = re.sub(r'href="#([^"]*)"', rf'href="#{prefix}\1"', svg)
+    names = dict.fromkeys(re.findall(r'\bid="([^"]*)"', svg))
+    short = {name: f"{prefix}{number}" for number, name in enumerate(names)}  # some drawers name parts at random
+    svg = re.sub(r'\bid="([^"]*)"', lambda m: f'id="{short[m[1]]}"', svg)
+    svg = re.sub(r"url\(#([^)]*)\)", lambda m: f"url(#{short.get(m[1], '')})", svg)
+    svg = re.sub(r'href="#([^"]*)"', lambda m: f'href="#{short.get(m[1], "")}"', svg)
     # matplotlib writes one style for every path: it must not reach the other figures of the page
     return re.sub(r"<style[^>]*>\s*\*\{stroke-linejoin: round; stroke-linecap: butt\}\s*</style>", "", svg)
 

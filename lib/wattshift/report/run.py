@@ -244,7 +244,7 @@ def build(job: Job, notebook: Any, values: Mapping[str, Any], folder: Path) -> l
         if "pdf" in job.formats:
             bodies[f"{job.stem}.pdf"] = typst.pdf(made)
     except (RuntimeError, ValueError) as error:
-        raise _Unset(f"{getattr(error, 'diagnostic', None) or error}", notebook) from error
+        raise _Unset(str(getattr(error, "message", error)), notebook) from error
     return [write(folder / name, body) for name, body in bodies.items()]
 
 
