@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+
 from wattshift import bitcoin, data
 from wattshift.units import BLOCKS_PER_HALVING, BLOCKS_PER_RETARGET
 

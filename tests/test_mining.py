@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+
 from wattshift import bitcoin, data, mining
 from wattshift.mining import Fleet, Miner, Rigs
 from wattshift.refusal import Refusal
