@@ -194,7 +194,8 @@ def execute(job: Job, progress: Progress) -> Any:
         at = _index_in_master(seen["notebook"], seen["cell"])
         why = "the kernel died" if isinstance(error, DeadKernelError) else "it took too long"
         place = f"{job.notebook.stem}, cell {at + 1}" + (f' ("{sections[at]}")' if sections[at] else "")
-        raise _CellFailed(f"{place} failed: {why}.", seen["notebook"]) from None
+        notes = "\n".join(note for note in getattr(error, "__notes__", []) if note)
+        raise _CellFailed(f"{place} failed: {why}.{chr(10) if notes else ''}{notes}", seen["notebook"]) from None
     progress(len(made.cells), len(made.cells), "typesetting")
     return made
 
