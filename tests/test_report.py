@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,15 @@ def ink_columns(page: Any) -> tuple[int, int]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("reports")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fixed_revision() -> Iterator[None]:
+    """The revision that reports show, whatever happens in the working tree meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WATTSHIFT_REVISION", "0123456789ab")
+        patch.setenv("WATTSHIFT_CLEAN", "1")
+        yield
 
 
 @pytest.fixture(scope="module")
