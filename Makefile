@@ -1,7 +1,7 @@
 # make reports · make test · make lab: each sets up .venv by itself, from requirements.lock, when it is missing or out of date.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 READY := .venv/.ready
 BIN := .venv/bin
 
@@ -29,8 +29,8 @@ clean:              ## everything a machine wrote: the environment, reports, cac
 
 # The marker is written last, so an interrupted set-up starts again from an empty folder on the next call.
 $(READY): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "wattshift needs Python 3.11 or newer, and none was found on this machine (try: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12)." >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "wattshift needs Python 3.11 or newer; '$(PYTHON)' is older or does not run." >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "wattshift needs Python 3.11, 3.12 or 3.13, and none was found on this machine (if there is one elsewhere: make $(MAKECMDGOALS) PYTHON=/path/to/python3.13)." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { echo "wattshift needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is another or does not run." >&2; exit 2; }
 	@echo "Setting up .venv from requirements.lock (about a minute the first time) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@sed -n '/^uv==/,/^    # via/p' requirements.lock > .venv/uv.lock

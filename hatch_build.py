@@ -1,4 +1,4 @@
-"""Lets `pip install -e ".[pinned]"` use the pins of requirements.lock, so that environment.yml needs no list of its own.
+"""Lets `pip install -e ".[pinned]"` use the pins of requirements.lock, so environment.yml needs no list of its own.
 
 pip's hash mode refuses an editable install in the same call; an extra that repeats the lock's `name==version ; marker`
 lines (without the hashes) is the one way to get both from a single file.

@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+
 from wattshift import network
 
 YEARS = 5

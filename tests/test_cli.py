@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from wattshift import cli
 from wattshift.refusal import Refusal
 

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
 from wattshift import controls
 from wattshift.parameters import Refusal, check
 from wattshift.units import Day, Days, HalvingNumber, JoulesPerTerahash, RigModel, Seed, Share, Unit, Usd, UsdPerKwh

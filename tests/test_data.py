@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from wattshift import data
 from wattshift.refusal import Refusal
 from wattshift.units import BLOCKS_PER_DAY, HASHES_PER_DIFFICULTY, SECONDS_PER_BLOCK

@@ -18,6 +18,7 @@ from matplotlib import colors as mcolors
 from matplotlib import font_manager
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Bbox
+
 from wattshift import draw
 
 # Machado, Oliveira and Fernandes (2009), IEEE TVCG 15(6), severity 1.0, acting on linear RGB.

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+
 from wattshift import data, halvings
 from wattshift.refusal import Refusal
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 from statsmodels.tsa.stattools import kpss as statsmodels_kpss
+
 from wattshift import leadlag
 
 # Greene, Econometric Analysis, investment data 1964-1982, as in the vignette of R's sandwich

@@ -5,6 +5,7 @@ import doctest
 import numpy as np
 import pytest
 from scipy import stats
+
 from wattshift import mining, network
 from wattshift.network import DifficultyLaw, PriceLaw, Slices, Start
 

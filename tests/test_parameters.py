@@ -16,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from wattshift import parameters
 from wattshift.parameters import Parameter, read_source
 from wattshift.refusal import Refusal

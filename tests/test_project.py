@@ -64,7 +64,7 @@ def test_makefile_refuses_an_old_python_in_one_sentence(tmp_path):
         ["make", "reports", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert run.returncode == 2
-    assert "wattshift needs Python 3.11 or newer" in run.stderr
+    assert "wattshift needs Python 3.11, 3.12 or 3.13" in run.stderr
     assert not (tmp_path / ".venv").exists()
 
 

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbclient import NotebookClient
+
 from wattshift import data, draw, show
 from wattshift.parameters import check
 from wattshift.units import Seed, UsdPerKwh

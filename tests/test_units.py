@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
+
 from wattshift import units
 from wattshift.units import Unit, plain
 
