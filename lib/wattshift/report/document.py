@@ -603,5 +603,7 @@ def _tile(record: Mapping[str, Any]) -> dict[str, Any]:
     said = clean(value)
     if unit and said.endswith(unit) and said != unit:
         said = said[: -len(unit)].rstrip()
+    if said.endswith("%") and unit in ("1", "share", "share of 1"):
+        unit = ""  # the per cent sign has said it
     label = clean(record.get("label") or str(record.get("name", "")).replace("_", " "))
     return {"value": said, "unit": unit, "label": label}

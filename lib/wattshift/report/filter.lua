@@ -118,6 +118,9 @@ end
 local function curly(el)
   local text = el.text:gsub("(%w)'(%w)", "%1’%2"):gsub("s'$", "s’")
   text = text:gsub('^([%(%[]?)"(.)', "%1“%2"):gsub('(.)"([%.,;:!%?%)%]]*)$', "%1”%2")
+  if typst and #text <= 16 and text:match("^[%(%[]?%a+/%a[%a/]*[%.,;:%)%]]*$") then
+    return raw("#box[" .. written({ pandoc.Plain({ pandoc.Str(text) }) }) .. "]") -- a unit such as J/TH stays on one line
+  end
   if text ~= el.text then return pandoc.Str(text) end
 end
 
@@ -232,10 +235,10 @@ local function finish(doc)
         out:insert(block)
         out:insert(pandoc.RawBlock("typst", "]"))
       elseif rtl and block.t == "Header" then
-        block.attributes.dir, block.attributes.lang = "rtl", "ar"
+        block.attr = pandoc.Attr(block.identifier, block.classes, { { "dir", "rtl" }, { "lang", "ar" } })
         out:insert(block)
       elseif rtl then
-        out:insert(pandoc.Div({ block }, { dir = "rtl", lang = "ar" }))
+        out:insert(pandoc.Div({ block }, pandoc.Attr("", {}, { { "dir", "rtl" }, { "lang", "ar" } })))
       else
         out:insert(block)
       end

@@ -60,7 +60,7 @@ def provenance_facts(document: Document) -> dict[str, Any]:
     given = document.provenance or {}
     tables = []
     for table in given.get("tables") or []:
-        got = {key: clean(value) for key, value in table.items() if value not in (None, "")}
+        got = {key: clean(value) for key, value in table.items() if value not in (None, "", "None")}
         covers = [got.get("range", "").replace("..", " to "), f"{got['rows']} rows" if "rows" in got else ""]
         terms = [got.get("licence", ""), f"passing on: {got['redistribution']}" if "redistribution" in got else ""]
         facts = {
@@ -133,7 +133,8 @@ def source_of(document: Document) -> tuple[str, dict[str, bytes]]:
         slots.append(slot)
     body, _ = prose.typeset(document, pieces, "typst")
     title = plain_markdown(document.title)
-    headings = sum(len(re.findall(r"^#{1,3}[ \t]", b.text, re.MULTILINE)) for b in document.blocks if b.kind == "prose")
+    listed = re.compile(rf"^#{{1,{2 + document.shift}}}[ \t]", re.MULTILINE)  # two levels
+    headings = sum(len(listed.findall(b.text)) for b in document.blocks if b.kind == "prose")
     content = {
         "title": title,
         "short-title": title if len(title) <= 80 else title[:78].rsplit(" ", 1)[0] + " …",
@@ -143,7 +144,7 @@ def source_of(document: Document) -> tuple[str, dict[str, bytes]]:
         "tiles": list(document.tiles),
         "parameters": list(document.parameters),
         "contents": headings > 2,
-        "long-contents": headings > 35,
+        "long-contents": headings > 46,
         "slots": slots,
     }
     files["document.json"] = json.dumps(content, ensure_ascii=False, sort_keys=True).encode()
