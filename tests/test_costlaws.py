@@ -95,14 +95,22 @@ def test_todays_price_does_not_enter_todays_model():
 
 
 def test_machines_are_not_used_before_they_are_sold():
-    models = pd.DataFrame({"release": ["2016-06", "2018", "2018-01"], "j_per_th": [100.0, 40.0, 50.0]})
+    models = pd.DataFrame(
+        {
+            "release": pd.to_datetime(["2016-06-01", "2018-01-01", "2018-01-01"]),
+            "release_known_to": ["month", "year", "month"],
+            "j_per_th": [100.0, 40.0, 50.0],
+        }
+    )
     days = pd.Series(pd.to_datetime(["2016-06-29", "2018-01-30", "2018-01-31", "2018-12-31", "2022-06-01"]))
     found = costlaws.efficiency_in_use(models, days, least=1)
     assert found.round(4).tolist()[1:4] == [100.0, 70.7107, round((100 * 50 * 40) ** (1 / 3), 4)]
     assert np.isnan(found.iloc[0])
     assert np.isnan(found.iloc[4])  # nothing young is known: no guess
-    as_days = models.assign(release=pd.to_datetime(["2016-06-01", "2018-12-01", "2018-01-01"]))
-    pd.testing.assert_series_equal(found, costlaws.efficiency_in_use(as_days, days, least=1))
+    by_month = models.drop(columns="release_known_to").assign(
+        release=pd.to_datetime(["2016-06-01", "2018-12-01", "2018-01-01"])
+    )
+    pd.testing.assert_series_equal(found, costlaws.efficiency_in_use(by_month, days, least=1))
     assert costlaws.efficiency_in_use(models, days).notna().tolist() == [False, False, False, True, False]
 
 
@@ -146,7 +154,7 @@ def test_inputs_take_subsidy_and_supply_from_the_chain():
             "fees_btc": 1.0,
         }
     )
-    models = pd.DataFrame({"release": ["2023-05"], "j_per_th": [30.0]})
+    models = pd.DataFrame({"release": pd.to_datetime(["2023-05-01"]), "j_per_th": [30.0]})
     frame = costlaws.inputs(daily, models, least=1)
     assert [str(day.date()) for day in frame["date"]] == ["2024-01-14", "2024-01-21"]
     assert frame["subsidy_btc"].tolist() == [6.25, 6.25]

@@ -22,33 +22,45 @@ HASHES_PER_TERAHASH = 1e12
 
 
 # ---------------------------------------------------------------------------------------------------------- the inputs
-def available_from(release: pd.Series) -> pd.Series:
+def available_from(models: pd.DataFrame) -> pd.Series:
     """Day from which a machine counts as available: the last of its month, so that none is used before it was sold.
 
-    release : texts YYYY-MM, or YYYY, which counts from the end of that year; or days, which stand for their month.
+    models : release (a day that stands for its month), and release_known_to, "month" or "year": a machine known only to
+    the year counts from the end of that year. Without that column every release is known to the month.
 
-    >>> [str(day.date()) for day in available_from(pd.Series(["2023", "2024-02"]))]
+    >>> rigs = pd.DataFrame({"release": pd.to_datetime(["2023-01-01", "2024-02-01"])})
+    >>> rigs["release_known_to"] = ["year", "month"]
+    >>> [str(day.date()) for day in available_from(rigs)]
     ['2023-12-31', '2024-02-29']
     """
-    if pd.api.types.is_datetime64_any_dtype(release):
-        return release + pd.offsets.MonthEnd(0)
-    text = release.astype(str)
-    whole = text.where(text.str.len() > 4, text + "-12").str.slice(0, 7)
-    return pd.to_datetime(whole, format="%Y-%m") + pd.offsets.MonthEnd(0)
+    month = models["release"] + pd.offsets.MonthEnd(0)
+    if "release_known_to" not in models:
+        return month
+    return month.where(models["release_known_to"] != "year", models["release"] + pd.offsets.YearEnd(0))
+
+
+def verified(models: pd.DataFrame) -> pd.DataFrame:
+    """The machines all of whose figures were read in some source, counted anew from row 0.
+
+    >>> rigs = pd.DataFrame({"model": ["a", "b"], "source": ["CBECI-MINERS", "ASICS-TOOLS; UNVERIFIED"]})
+    >>> verified(rigs)["model"].tolist()
+    ['a']
+    """
+    return models[~models["source"].str.contains("UNVERIFIED")].reset_index(drop=True)
 
 
 def efficiency_in_use(models: pd.DataFrame, dates: pd.Series, *, memory_years: float = 3, least: int = 3) -> pd.Series:
     """Stand-in for the fleet's J/TH on each date: geometric mean of the models of the last `memory_years` years.
 
-    models : release (see `available_from`), j_per_th; dates : days. NaN where fewer than `least` models are that young.
-    An assumption, not a measurement: sales, retirements and tuned-down machines are unknown.
+    models : release, release_known_to (see `available_from`), j_per_th; dates : days. NaN where fewer than `least`
+    models are that young. An assumption, not a measurement: sales, retirements and tuned-down machines are unknown.
 
-    >>> models = pd.DataFrame({"release": ["2016-06", "2018"], "j_per_th": [100.0, 25.0]})
+    >>> models = pd.DataFrame({"release": pd.to_datetime(["2016-06-01", "2018-12-01"]), "j_per_th": [100.0, 25.0]})
     >>> days = pd.Series(pd.to_datetime(["2016-06-29", "2016-06-30", "2019-01-01", "2020-01-01"]))
     >>> efficiency_in_use(models, days, least=1).round(6).tolist()
     [nan, 100.0, 50.0, 25.0]
     """
-    born = available_from(models["release"]).to_numpy()
+    born = available_from(models).to_numpy()
     log = np.log(models["j_per_th"].to_numpy(dtype=float))
     memory = np.timedelta64(round(memory_years * 365.25), "D")
     days = dates.to_numpy().astype(born.dtype)
