@@ -70,3 +70,37 @@ def test_waterfall_leaves_room_above_its_first_bar(ax):
     draw.waterfall(ax, [("subsidy", -50.0), ("fees", 5.0)], start=("before", 100.0), end="after")
     assert ax.get_ylim()[1] >= 110
     assert ax.get_ylim()[0] == 0
+
+
+def test_outlook_draws_past_fan_level_and_marks():
+    past = pd.Series([50.0, 40.0, 30.0], pd.date_range("2026-01-01", periods=3))
+    days = pd.date_range("2026-01-04", periods=4)
+    fan = pd.DataFrame({0.1: [20.0, 15, 12, 10], 0.5: [30.0, 29, 28, 14], 0.9: [40.0, 45, 50, 30]})
+    shares = {"one law": [0.0, 0.2, 0.4, 0.9], "another": [0.0, 0.1, 0.2, 0.8]}
+    draw.outlook(past, days, fan, shares, (25.0, "break-even"), {"halving": days[3]}, ylabel="y", share_label="share")
+    top, low = plt.gcf().axes
+    assert {text.get_text() for text in top.texts} == {"break-even", "halving"}
+    assert {text.get_text() for text in low.texts if text.get_text()} == {"one law", "another"}
+    assert low.get_ylim() == (-0.03, 1.03)
+    assert [line.get_ydata()[-1] for line in low.get_lines()[:2]] == [0.9, 0.8]
+    assert len(top.collections) == 1  # one pair of quantiles, one band
+    plt.close("all")
+
+
+def test_places_shade_the_claim_and_keep_groups_apart():
+    draw.places(
+        {"law": {"a year": ([2020, 2021], [0.1, 0.95]), "half": ([2020], [0.5])}}, claimed=0.8, xlabel="x", ylabel="y"
+    )
+    (ax,) = plt.gcf().axes
+    assert ax.patches[0].get_extents().transformed(ax.transData.inverted()).intervaly.round(6).tolist() == [0.1, 0.9]
+    assert [line.get_marker() for line in ax.get_lines()] == ["o", "x"]
+    assert ax.get_lines()[0].get_ydata().tolist() == [0.1, 0.95]
+    plt.close("all")
+
+
+def test_a_cost_of_nothing_is_left_out_beside_a_price(ax):
+    days = pd.date_range("2024-01-01", periods=50)
+    price, free, dear = (pd.Series(level, index=days) for level in (5e4, 0.0, 4e4))
+    draw.against_costs(ax, price, {"power": free, "cash": dear})
+    assert [text.get_text() for text in ax.texts] == ["price", "cash"]
+    assert ax.get_ylim()[0] > 1_000
