@@ -161,3 +161,23 @@ def test_inputs_take_subsidy_and_supply_from_the_chain():
     assert frame["supply_btc"].tolist() == [14 * 900, 21 * 900]
     assert frame["difficulty"].tolist() == [14.0, 21.0]
     assert frame["j_per_th"].tolist() == pytest.approx([30.0, 30.0])
+
+
+def test_efficiency_gain_is_the_planted_one_and_does_not_look_ahead():
+    """J/TH falls by 20 % a year (log): found exactly; a machine known to the year only counts from its end."""
+    release = pd.date_range("2018-01-01", periods=60, freq="MS")
+    years = (release + pd.offsets.MonthEnd(0) - pd.Timestamp("2018-01-31")) / pd.Timedelta(days=365.25)
+    models = pd.DataFrame({"release": release, "release_known_to": "month", "j_per_th": 100 * np.exp(-0.2 * years)})
+    until = pd.Timestamp("2022-12-31")
+    assert costlaws.efficiency_gain(models, until) == pytest.approx(0.2)
+    odd = pd.DataFrame({"release": [pd.Timestamp("2023-01-01")], "release_known_to": "year", "j_per_th": 1.0})
+    assert costlaws.efficiency_gain(
+        pd.concat([models, odd], ignore_index=True), pd.Timestamp("2023-12-30"), years=20
+    ) == (pytest.approx(0.2))
+    assert costlaws.efficiency_gain(models, pd.Timestamp("2018-06-30")) == 0.0
+    assert costlaws.efficiency_gain(models.assign(j_per_th=1 / models["j_per_th"]), until) == 0.0
+
+
+def test_verified_leaves_out_what_was_read_nowhere():
+    models = pd.DataFrame({"source": ["A", "UNVERIFIED", "B; UNVERIFIED"], "j_per_th": [1.0, 2.0, 3.0]})
+    assert costlaws.verified(models)["j_per_th"].tolist() == [1.0]

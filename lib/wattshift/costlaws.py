@@ -49,6 +49,25 @@ def verified(models: pd.DataFrame) -> pd.DataFrame:
     return models[~models["source"].str.contains("UNVERIFIED")].reset_index(drop=True)
 
 
+def efficiency_gain(models: pd.DataFrame, until: pd.Timestamp, *, years: float = 8, least: int = 10) -> float:
+    """Yearly fall of log J/TH of new machines: least-squares slope over the models of the last `years` years.
+
+    models : release, release_known_to (see `available_from`), j_per_th; until : last day known. Never negative; 0 where
+    fewer than `least` models, or fewer than three release days, are known.
+
+    >>> models = pd.DataFrame({"release": pd.to_datetime(["2020-12-31", "2021-12-31", "2022-12-31"])})
+    >>> models["j_per_th"] = [40.0, 20.0, 10.0]
+    >>> round(efficiency_gain(models, pd.Timestamp("2023-06-01"), least=3), 3)
+    0.693
+    """
+    born = available_from(models)
+    lately = (born <= until) & (born > until - pd.Timedelta(days=years * 365.25))
+    if lately.sum() < least or born[lately].nunique() < 3:
+        return 0.0
+    age = (born[lately] - until) / pd.Timedelta(days=365.25)
+    return max(0.0, -float(np.polyfit(age, np.log(models.loc[lately, "j_per_th"]), 1)[0]))
+
+
 def efficiency_in_use(models: pd.DataFrame, dates: pd.Series, *, memory_years: float = 3, least: int = 3) -> pd.Series:
     """Stand-in for the fleet's J/TH on each date: geometric mean of the models of the last `memory_years` years.
 
