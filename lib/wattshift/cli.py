@@ -8,6 +8,7 @@ import difflib
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Arabic letters still gets its answer
+    for name in ("SIGTERM", "SIGHUP"):  # to be ended is to be stopped by hand: kernels and half-made files go too
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     code = run(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.stdout.flush()
