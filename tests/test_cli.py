@@ -182,7 +182,10 @@ def test_faults_of_all_notebooks_come_at_once(project: Path, capsys: pytest.Capt
 def test_render_hands_over_checked_jobs_and_the_exit_code(project: Path, rendered: list[Any]) -> None:
     assert cli.run(["render", "01", "-p", "price=٠٫٠٦", "--edition", "teaching", "--format", "html,pdf,html"]) == 1
     (job,) = rendered
-    assert (job.notebook, job.name) == (project / "notebooks" / "01_halving_impact.ipynb", "01_halving_impact")
+    assert (job.notebook, job.name) == (
+        project / "notebooks" / "01_halving_impact.ipynb",
+        "01_halving_impact-price-0.06",  # a scenario never writes over the report as it stands
+    )
     assert (job.given, job.edition, job.formats) == ({"price": 0.06}, "teaching", ("html", "pdf"))
     assert (job.out, job.title) == (project / "reports" / "build", None)
     assert not job.out.exists()
@@ -198,6 +201,25 @@ def test_render_without_names_takes_all_notebooks_once(rendered: list[Any]) -> N
     rendered.clear()
     cli.run(["render", "02", "02_equity"])
     assert [job.name for job in rendered] == ["02_equity"]
+
+
+def test_render_without_names_takes_the_run_files_too(project: Path, rendered: list[Any]) -> None:
+    (project / "reports" / "runs").mkdir(parents=True)
+    (project / "reports" / "runs" / "dear.yml").write_text("notebook: 01_halving_impact\nparameters: {price: 0.09}\n")
+    cli.run(["render"])
+    assert [(job.name, job.given) for job in rendered] == [
+        ("01_halving_impact", {}),
+        ("02_equity", {}),
+        ("dear", {"price": 0.09}),
+    ]
+
+
+def test_names_of_scenarios_tell_what_changed_or_are_a_short_hash() -> None:
+    assert cli.scenario("01", {}) == "01"
+    assert cli.scenario("01", {"title": "../../x y"}) == "01-title-..-..-x-y"
+    long, other = (cli.scenario("01", {"rig": "A" * 90 + end}) for end in "12")
+    assert len(long) == len(other) == len("01-") + 8
+    assert long != other
 
 
 def test_a_run_file_is_a_job_and_the_command_line_goes_before_it(
