@@ -584,3 +584,62 @@ def test_eras_by_the_dates_of_the_chain():
     assert eras["per_day"][0] == pytest.approx(147.9, abs=0.05)
     assert eras["ahead"].sum() == pytest.approx(840_000 / 144 - (times[-1] - start) / pd.Timedelta(days=1), abs=1e-6)
     assert len(network.pace_by_era(start, [*times, times[-1] + pd.Timedelta(days=1)], [*heights, heights[-1]])) == 4
+
+
+# --- a watch that never sleeps, and what past halvings did
+
+
+def test_the_watch_delays_as_long_as_a_simulated_one() -> None:
+    """CUSUM with threshold 5.996 against a drop of 13%, 4,000 runs (seed 1): standard error 4.5 blocks of 511."""
+    rng, drop, threshold, runs = np.random.default_rng(1), 0.13, 5.996, 4_000
+    score, blocks = np.zeros(runs), np.zeros(runs)
+    for _ in range(6_000):
+        score = np.where(
+            score > threshold,
+            score,
+            np.maximum(score + np.log(1 - drop) + drop * rng.exponential(1 / (1 - drop), runs), 0),
+        )
+        blocks += score <= threshold
+    assert (score > threshold).all()
+    assert network._run_length(threshold, drop, 1 / (1 - drop), 400) == pytest.approx(blocks.mean() + 1, abs=14)
+
+
+def test_the_watch_is_slower_the_rarer_its_false_alarms() -> None:
+    waits = [network.watch_delay(0.2, hours) for hours in (100.0, 1_000.0, 10_000.0)]
+    assert waits == sorted(waits)
+    # Lorden: the delay grows like ln(blocks between false alarms) / information of a block after the drop
+    per_block = 0.25 - np.log(1.25)  # Kullback-Leibler of exponentials with means 1.25 and 1
+    assert (waits[2] - waits[1]) * 6 * 0.8 == pytest.approx(np.log(10) / per_block, rel=0.05)
+
+
+def test_a_watch_for_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="drop"):
+        network.watch_delay(0.0)
+
+
+def test_free_power_never_stops() -> None:
+    free = network.fleet_slices(0.0, 0.3, 900.0, 33.0)
+    assert network.shock_response(free, 33.0, 0.01, periods=2).frame()["share_off"].tolist() == [0.0] * 4
+
+
+def test_a_stub_of_a_period_moves_its_share_of_the_rigs() -> None:
+    """Half of the losing 40% go within 2,016 blocks, so 1 - 0.5^(1/4) of them within 504."""
+    fleet = two_groups(0.4)
+    stub = network.shock_response(fleet, 60.0, 0.5, blocks_done=1_512, periods=0, stop_share=0.5).frame()
+    whole = network.shock_response(fleet, 60.0, 0.5, periods=0, stop_share=0.5).frame()
+    assert stub["share_off"][1] == pytest.approx(0.4 * (1 - 0.5**0.25))
+    assert whole["share_off"][1] == pytest.approx(0.2)
+
+
+def test_a_halving_is_read_from_the_tables() -> None:
+    """Planted: subsidy halves, price rises by 20%, difficulty 100 -> 90 -> 95 after it; row 40 is the halving's day."""
+    days = 140
+    subsidy = np.where(np.arange(days) < 40, 50.0, 25.0)
+    price, difficulty = np.where(np.arange(days) < 40, 10.0, 12.0), np.where(np.arange(days) < 60, 100.0, 95.0)
+    daily = pd.DataFrame({"blocks": 144, "issuance_btc": 144 * subsidy, "price_usd": price, "difficulty": difficulty})
+    daily["fees_btc"] = 0.0
+    retargets = pd.DataFrame({"height": [2_016, 4_032, 6_048, 8_064], "difficulty": [100.0, 100.0, 90.0, 95.0]})
+    found = network.after_halving(daily, retargets, 5_000, 40)
+    assert found == pytest.approx({"revenue": -0.4, "first_retarget": -0.1, "lowest": -0.1, "difficulty": -0.05})
+    with pytest.raises(ValueError, match="after it"):
+        network.after_halving(daily.head(100), retargets, 5_000, 40)

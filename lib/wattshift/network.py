@@ -204,16 +204,49 @@ def hours_to_detect(
 def detection_table(drops: Sequence[float], baseline_hours: float = 336.0) -> pd.DataFrame:
     """How long drops of hashrate stay hidden in the count of blocks. Rows: drops; columns: drop, blocks_per_day after
     it, known (hours, the hashrate before known), estimated (hours, the hashrate before counted over `baseline_hours`;
-    nan when a year does not suffice). Tests as in `hours_to_detect`, at 5% and with power 80%.
+    nan when a year does not suffice), watched (mean hours, `watch_delay` with one false alarm a year). The first two
+    are tests as in `hours_to_detect`, at 5% and with power 80%, for a moment that is known and looked at once.
 
-    >>> detection_table([0.13, 0.5]).round(2).to_dict("list")
+    >>> detection_table([0.13, 0.5])[["drop", "blocks_per_day", "known", "estimated"]].round(2).to_dict("list")
     {'drop': [0.13, 0.5], 'blocks_per_day': [125.28, 72.0], 'known': [60.0, 4.0], 'estimated': [71.0, 4.0]}
     """
     waits = [(hours_to_detect(drop), hours_to_detect(drop, baseline_hours=baseline_hours)) for drop in drops]
     table = pd.DataFrame(waits, columns=["known", "estimated"]).replace(np.inf, np.nan)
     table.insert(0, "drop", list(drops))
     table.insert(1, "blocks_per_day", BLOCKS_PER_DAY * (1 - table["drop"]))
-    return table
+    return table.assign(watched=[watch_delay(drop) for drop in drops])
+
+
+def watch_delay(drop: float, false_alarm_hours: float = 8_760.0, states: int = 400) -> float:
+    """Mean hours until a watch that never sleeps sees a drop of hashrate, the hashrate before known.
+
+    The watch is Page's CUSUM (Biometrika 41 (1954) 100) on the waits between blocks, built for this drop: after each
+    block of wait x (in units of the old mean) the score moves by ln(1 - drop) + drop x, never below 0, and an alarm is
+    given above a threshold. The threshold makes false alarms come once in `false_alarm_hours` on average; no other rule
+    with that rate is quicker in the worst case (Moustakides, Ann. Stat. 14 (1986) 1379). Mean delay from a score of 0.
+    Run lengths by the Markov chain of Brook and Evans (Biometrika 59 (1972) 539) on `states` states.
+
+    >>> watch_delay(0.5) < 24 < watch_delay(0.13)
+    True
+    """
+    if not 0 < drop < 1 or false_alarm_hours <= SECONDS_PER_BLOCK / 3_600:
+        raise ValueError("drop must lie between 0 and 1, and false_alarm_hours be longer than a block")
+    wanted = np.log(false_alarm_hours * 3_600 / SECONDS_PER_BLOCK)
+    low, high = 1e-3, float(wanted) + 2.0  # an alarm is at least e^threshold blocks away on average (Lorden 1971)
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.log(_run_length(middle, drop, 1.0, states)) < wanted else (low, middle)
+    return _run_length(high, drop, 1 / (1 - drop), states) / (1 - drop) * SECONDS_PER_BLOCK / 3_600
+
+
+def _run_length(threshold: float, drop: float, mean_wait: float, states: int) -> float:
+    """Mean number of blocks from score 0 until the CUSUM of `watch_delay` passes its threshold."""
+    edges = np.concatenate([[0.0], (np.arange(states) + 0.5) * threshold / (states - 0.5)])
+    at = np.concatenate([[0.0], (edges[1:-1] + edges[2:]) / 2])  # state 0, then the middles of equal steps
+    wait = (edges[None, 1:] - at[:, None] - np.log1p(-drop)) / drop  # longest wait that still ends at or below an edge
+    below = -np.expm1(-np.maximum(wait, 0.0) / mean_wait)
+    moves = np.diff(below, axis=1, prepend=0.0)
+    return float(np.linalg.solve(np.eye(len(at)) - moves, np.ones(len(at)))[0])
 
 
 # --- 2. How long a number of blocks took ------------------------------------------------------------------------------
@@ -425,8 +458,9 @@ def shock_response(
     revenue_factor  : USD per block after / before (a halving without fees 0.5, a price fall of 30 % 0.7)
     blocks_done     : blocks of the current period found when the shock falls (840,000 mod 2,016 = 1,344)
     periods         : whole periods to follow after the one in which the shock falls
-    stop_share      : share of the loss-making rigs that stop when a period's hashprice is known (1: all)
-    restart_share   : share of the idle rigs that would earn again and do restart in a period
+    stop_share      : share of the loss-making rigs that stop within 2,016 blocks, once hashprice is known (1: all); the
+                      rest of a period of n blocks sees 1 - (1 - stop_share)^(n/2016) of them go
+    restart_share   : share of the idle rigs that would earn again and do restart, in the same measure
     restart_premium : a rig restarts only when hashprice exceeds its cost by this share (hysteresis)
     lag_hours       : hours after the shock or retarget at which rigs act
     rng, paths      : exponential block times, independent per path; None gives the expected course in one column
@@ -482,10 +516,11 @@ def shock_response(
     done, measured = blocks_done, np.full(paths, max(blocks_done - 1, 0) * STEADY_SECONDS_PER_BLOCK)
     for _ in range(periods + 1):
         earned = hashprice * revenue_factor * level_before / level
+        n = BLOCKS_PER_RETARGET - done
+        leave, back = (1 - (1 - share) ** (n / BLOCKS_PER_RETARGET) for share in (stop_share, restart_share))
         stop = (on > 0) & (cost > earned)
         restart = cost * (1 + restart_premium) <= earned
-        moved = on - stop_share * on * stop + restart_share * (1 - on) * restart * ~stop
-        n = BLOCKS_PER_RETARGET - done
+        moved = on - leave * on * stop + back * (1 - on) * restart * ~stop
         first = np.ones(paths) if rng is None else rng.exponential(1.0, paths)
         rest = np.full(paths, n - 1.0) if rng is None else rng.gamma(n - 1, 1.0, paths) if n > 1 else np.zeros(paths)
         work = level * HASHES_PER_DIFFICULTY / 1e18  # expected EH per block
