@@ -13,6 +13,7 @@ a day; functions work element by element on floats, numpy arrays and pandas Seri
 """
 
 import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -38,6 +39,7 @@ HOURS_PER_DAY = 24.0
 DAYS_PER_YEAR = 365.25
 
 PARTS = ("subsidy", "fees", "price", "difficulty")
+BASES_JUDGED: tuple[CostBasis, CostBasis] = ("power", "all-in")
 
 
 # Revenue
@@ -759,3 +761,27 @@ def merit_order(
     prices = np.asarray(hashprices_usd, dtype=float)
     share = np.asarray(supply.share_on(prices, basis))
     return pd.DataFrame({"hashprice_usd": prices, "share_on": share, "hashrate_ehs": capacity_ehs * share})
+
+
+def shutdown_pairs(
+    efficiency: "pd.Series[float]", power_prices: Sequence[float], coins: float, running: Mapping[str, float]
+) -> pd.DataFrame:
+    """Shutdown price of every machine at every power price, on electricity alone and all in.
+
+    efficiency   : of machines at the wall, J/TH
+    power_prices : USD/kWh
+    coins        : BTC per PH/s and day, as `coins_per_ph_day` gives them
+    running      : the other fields of `Miner`
+    One row per basis ("power", "all-in"), power price and machine: basis, power_price, j_per_th, shutdown_price_usd.
+
+    >>> site = {"uptime": 1.0, "pool_fee": 0.0, "site_overhead": 0.0, "opex": 0.0, "rig_price": 0.0, "rig_life": 4.0}
+    >>> shutdown_pairs(pd.Series([20.0]), (0.05,), 0.00024, site)["shutdown_price_usd"].round(6).tolist()
+    [100000.0, 100000.0]
+    """
+    parts = []
+    for basis in BASES_JUDGED:
+        for price in power_prices:
+            usd = shutdown_price(Miner(efficiency, price, **running), coins, basis)
+            columns = {"basis": basis, "power_price": price, "j_per_th": efficiency, "shutdown_price_usd": usd}
+            parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
