@@ -436,3 +436,29 @@ show.record("slope", 1.0, "per step")
     assert kinds == ["figure", "caption", "say", "record"]
     nbformat.validate(notebook)
     assert io.StringIO(outputs[0].data["image/svg+xml"]).readline().startswith("<?xml")
+
+
+# ---- small words ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "said"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), ("abc", "a, b and c")])
+def test_words_are_listed_as_in_a_sentence(words, said):
+    assert show.listed(list(words)) == said
+
+
+@given(st.floats(0.01, 1e6), st.floats(0.01, 1e6))
+def test_a_gap_is_named_on_its_side(value, level):
+    said = show.gap(value, level)
+    if said.endswith("times"):
+        assert value >= 10 * level * (1 - 1e-12)
+    elif said != "level with":
+        assert said.endswith("above" if value > level else "below")
+        share = float(said.split("%")[0]) / 100
+        assert abs(abs(value / level - 1) - share) <= 0.005 + 1e-9
+    else:
+        assert abs(value / level - 1) < 0.005
+
+
+def test_results_can_be_read_again():
+    show.record("answer", 42, "units")
+    assert show.recorded() == {"answer": 42}

@@ -377,21 +377,22 @@ def check_windows(
     room = min((halving_day - first).days, (last - halving_day).days)
     if days > room:
         raise Refusal(
-            f"waterfall_days cannot be {days}: between {first:%Y-%m-%d}, the first day with a price, and {last:%Y-%m-%d}, "
-            f"the last in use, there are only {room} on one side of the halving; give at most that, for example "
-            f"{min(30, room)}."
+            f"waterfall_days cannot be {days}: between {first:%Y-%m-%d}, the first day with a price, and "
+            f"{last:%Y-%m-%d}, the last in use, there are only {room} on one side of the halving; give at most that, "
+            f"for example {min(30, room)}."
         )
     earliest = first + pd.Timedelta(days=days - 1)
     for name, end in (("waterfall_start", first_end), ("waterfall_end", second_end)):
         if not earliest <= end <= last:
             raise Refusal(
-                f"{name} cannot be {end:%Y-%m-%d}: it ends a window of {days} days (waterfall_days) that needs prices and "
-                f"must lie within the days in use, so give a day from {earliest:%Y-%m-%d} to {last:%Y-%m-%d}, for example "
-                f"{last:%Y-%m-%d}."
+                f"{name} cannot be {end:%Y-%m-%d}: it ends a window of {days} days (waterfall_days) that needs prices "
+                f"and must lie within the days in use, so give a day from {earliest:%Y-%m-%d} to {last:%Y-%m-%d}, for "
+                f"example {last:%Y-%m-%d}."
             )
     if second_end <= first_end:
         raise Refusal(
-            f"waterfall_end cannot be {second_end:%Y-%m-%d} when waterfall_start is {first_end:%Y-%m-%d}: give a later day."
+            f"waterfall_end cannot be {second_end:%Y-%m-%d} when waterfall_start is {first_end:%Y-%m-%d}: give a "
+            "later day."
         )
 
 
