@@ -223,7 +223,7 @@ def test_provenance_is_the_last_page(executed: Any) -> None:
     assert last is not None
     assert last["kind"] == "provenance"
     (halvings,) = last["tables"]
-    assert ["Covers", "2012 to 2024; 4 rows"] in halvings["facts"]
+    assert ["Covers", "2012 to 2024; 4 rows; read 2026-11-21"] in halvings["facts"]
     without = document.read(_without(executed, document.PROVENANCE), edition="report", name="spoken")
     assert len(pages(made, 20)) == len(pages(without, 20)) + 1
 
