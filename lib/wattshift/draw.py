@@ -400,12 +400,13 @@ def mark(ax: Axes, x: Any, text: str | None = None, *, size: float = 7.5) -> Non
 def mark_level(
     ax: Axes, y: float, text: str | None = None, *, side: str = "left", under: bool = False, size: float = 7.5
 ) -> None:
-    """A dashed level line at y (a break-even, a threshold) with a small label above (or under) its "left" or "right" end."""
+    """A dashed level line at y (a break-even, a threshold), its small label above or under its "left" or "right" end."""
     ax.axhline(y, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)), zorder=1.5)
     if text:
         place = (0, 3) if side == "left" else (1, -3)
         ax.annotate(text, (place[0], y), (place[1], -2 if under else 2), xycoords=("axes fraction", "data"), ha=side,
-                    textcoords="offset points", va="top" if under else "bottom", fontsize=size, color=MUTED)  # fmt: skip
+                    textcoords="offset points", va="top" if under else "bottom",
+                    fontsize=size, color=MUTED)  # fmt: skip
 
 
 def mark_halvings(ax: Axes, days: Mapping[str, Any]) -> None:
