@@ -400,7 +400,7 @@ def mark(ax: Axes, x: Any, text: str | None = None, *, size: float = 7.5) -> Non
 def mark_level(
     ax: Axes, y: float, text: str | None = None, *, side: str = "left", under: bool = False, size: float = 7.5
 ) -> None:
-    """A dashed level line at y (a break-even, a threshold), its small label above or under its "left" or "right" end."""
+    """A dashed level line at y (a break-even, a threshold), small label above or under its "left" or "right" end."""
     ax.axhline(y, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)), zorder=1.5)
     if text:
         place = (0, 3) if side == "left" else (1, -3)
