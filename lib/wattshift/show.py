@@ -92,7 +92,7 @@ def gap(value: float, level: float) -> str:
     """
     ratio = value / level
     if ratio >= 10:
-        return f"{ratio:,.1f} times"
+        return f"{ratio:,.{1 if ratio < 100 else 0}f} times"
     if abs(ratio - 1) < 0.005:
         return "level with"
     return f"{abs(ratio - 1):.0%} {'above' if ratio >= 1 else 'below'}"
