@@ -51,6 +51,8 @@ def test_a_rig_is_looked_up_and_a_wrong_one_refused_with_the_nearest():
     assert mining.rig_efficiency(read, "none", 99.0) == 99.0
     with pytest.raises(Refusal, match=r"^rig cannot be 'antminer s 21': .* for example Antminer S21, or none"):
         mining.rig_efficiency(read, "antminer s 21", 99.0)
+    with pytest.raises(Refusal, match="for example Antminer S19,"):  # what is asked for is part of its name
+        mining.rig_efficiency(read, "S19", 99.0)
     unread = models[models["source"].str.contains("UNVERIFIED")]["model"]
     assert len(unread) == len(models) - len(read) > 0
     with pytest.raises(Refusal):

@@ -158,7 +158,9 @@ def rig_efficiency(models: pd.DataFrame, rig: str, otherwise: float) -> float:
     if rig == "none" or len(found):
         return float(otherwise if rig == "none" else found.iloc[0])
     known = {str(name).lower(): str(name) for name in models["model"]}
-    near = difflib.get_close_matches(rig.strip()[:100].lower(), known, 1, 0.5)
+    asked = rig.strip()[:100].lower()
+    near = sorted((name for name in known if asked and asked in name), key=len)
+    near = near or difflib.get_close_matches(asked, known, 1, 0.5)
     example = known[near[0]] if near else str(models["model"].iloc[-1])
     raise Refusal(
         f"rig cannot be {rig[:100]!r}: give a model of the table asic_models, for example {example}, or none to use "
@@ -387,7 +389,7 @@ def check_windows(
             raise Refusal(
                 f"{name} cannot be {end:%Y-%m-%d}: it ends a window of {days} days (waterfall_days) that needs prices "
                 f"and must lie within the days in use, so give a day from {earliest:%Y-%m-%d} to {last:%Y-%m-%d}, for "
-                f"example {last:%Y-%m-%d}."
+                f"example {earliest if name == 'waterfall_start' else last:%Y-%m-%d}."
             )
     if second_end <= first_end:
         raise Refusal(
