@@ -70,7 +70,7 @@ def test_say_puts_markdown(shown):
 @pytest.mark.parametrize(
     "text",
     [f"{np.nan:.0%} of days", f"from {np.nan} on", f"{-np.inf:,.0f} USD", f"since {pd.NaT}", f"{pd.NA} rigs",
-     f"{np.float64(2)!r} EH/s", f"{[np.float64(2)]}", f"{pd.Timestamp('2020-01-01')!r}", 
+     f"{np.float64(2)!r} EH/s", f"{[np.float64(2)]}", f"{pd.Timestamp('2020-01-01')!r}",
      "<object object at 0x7fd7a8414b50>", f"{np.nan}USD"],
 )  # fmt: skip
 def test_say_refuses_what_is_no_number(text, shown):
