@@ -7,9 +7,9 @@ What makes the fork safe: one thread (the numeric libraries are told so before t
 afterwards), no zmq context, no event loop, no Typst, and nothing of matplotlib_inline.backend_inline, which would hook
 a shell that does not exist yet. A kernel gets its own session, environment, working folder and random numbers.
 
-Arguments: the number of a listening socket, and the folder that holds everything this server and its kernels put on
-the disk; it is removed at the end. The standard input is a pipe whose other end the owner holds: when it closes, by
-whatever end the owner came to, the server kills its kernels and leaves. A client holds one connection per kernel; when
+Arguments: the number of a listening socket; the folder that holds everything this server and its kernels put on the
+disk; modules to import, if not those below. The standard input is a pipe whose other end the owner holds: when it
+closes, by whatever end the owner came to, the server kills its kernels, removes the folder and leaves. A client holds one connection per kernel; when
 that closes, the kernel is killed. A kernel is also killed when the server goes.
 
 Messages are lines of JSON. Client: {"argv", "cwd", "env"} with two file descriptors (stdout, stderr), then any number
@@ -29,6 +29,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,9 @@ PR_SET_PDEATHSIG = 1
 LONGEST_REQUEST = 4_000_000  # bytes; an environment has tens of thousands
 
 
-def preload() -> None:
+def preload(names: Sequence[str]) -> None:
     """Import what kernels need, whatever of it is installed; refuse to go on where that left a second thread."""
-    for name in PRELOAD:
+    for name in names:
         with contextlib.suppress(ImportError):
             import_module(name)
     threads = len(list(Path("/proc/self/task").iterdir()))
@@ -84,7 +85,7 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._leave)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self.leaving = False
+        self.leaving = self.orphan = False
         for source in (0, self.ended, listener):
             self.selector.register(source, selectors.EVENT_READ)
 
@@ -96,6 +97,7 @@ class Server:
         while not self.leaving:
             for key, _ in self.selector.select():
                 if key.fileobj == 0:
+                    self.orphan = True
                     self.stop()
                     return None
                 if key.fileobj == self.ended:
@@ -266,14 +268,17 @@ def main() -> None:
     listener.setblocking(False)
     os.chdir("/")
     gc.disable()
-    request = None
+    request = server = None
     try:
-        preload()
+        preload(sys.argv[3:] or PRELOAD)
         if matplotlib := sys.modules.get("matplotlib"):
             SETTINGS = matplotlib.matplotlib_fname()
-        request = Server(listener).serve()
+        server = Server(listener)
+        request = server.serve()
     finally:
-        if request is None:
+        if (
+            server and server.orphan
+        ):  # else clients that go on without us may have files there, and the owner will do it
             shutil.rmtree(folder, ignore_errors=True)
     if request is not None:
         become_kernel(request)

@@ -28,6 +28,8 @@ ENGINE = "WATTSHIFT_ENGINE"  # "plain" for kernels that start the usual way, eve
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 FOLDER = "ws"  # beginning of our temporary folders; short, since the path of a socket has 107 letters at most
 SECONDS_TO_START = 60.0
+# without its own folder on the path, and, other than by the flag -P, with the path that a kernel of IPython expects
+START = "import runpy, sys; del sys.path[0], sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 
 def available() -> bool:
@@ -50,8 +52,11 @@ def kernel_environment(given: Mapping[str, str] | None = None) -> dict[str, str]
 class Server:
     """A fork server and its folder. `stop`, or the end of this process, ends it and every kernel it forked."""
 
-    def __init__(self) -> None:
-        """Start it and return at once: it imports while we go on, and whoever asks for a kernel meanwhile waits."""
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        """Start it and return at once: it imports while we go on, and whoever asks for a kernel meanwhile waits.
+
+        preload: modules to import instead of the science stack.
+        """
         sweep()
         self.owner = os.getpid()
         self.folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}-{os.getpid()}-"))
@@ -62,7 +67,7 @@ class Server:
                 listener.listen(128)
                 script = Path(__file__).with_name("forkserver.py")
                 self.process = subprocess.Popen(
-                    [sys.executable, "-P", str(script), str(listener.fileno()), str(self.folder)],
+                    [sys.executable, "-c", START, str(script), str(listener.fileno()), str(self.folder), *preload],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=notes,
