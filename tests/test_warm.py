@@ -119,9 +119,8 @@ def start_kernel(server: str) -> warm.Kernel:
 # ---------------------------------------------------------------- runs apart
 
 
-def test_runs_cannot_see_each_other_and_look_like_plain_ones(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("server")
+def test_runs_cannot_see_each_other_and_look_like_plain_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SETTING", "of the caller")
     before = executed(PROBE, TELL, folder=tmp_path)[-1]
     executed(SPOIL, folder=tmp_path)

@@ -9,8 +9,8 @@ a shell that does not exist yet. A kernel gets its own session, environment, wor
 
 Arguments: the number of a listening socket; the folder that holds everything this server and its kernels put on the
 disk; modules to import, if not those below. The standard input is a pipe whose other end the owner holds: when it
-closes, by whatever end the owner came to, the server kills its kernels, removes the folder and leaves. A client holds one connection per kernel; when
-that closes, the kernel is killed. A kernel is also killed when the server goes.
+closes, by whatever end the owner came to, the server kills its kernels, removes the folder and leaves. A client holds
+one connection per kernel; when that closes, the kernel is killed. A kernel is also killed when the server goes.
 
 Messages are lines of JSON. Client: {"argv", "cwd", "env"} with two file descriptors (stdout, stderr), then any number
 of {"signal"}. Server: {"pid"} or {"error"}, then {"exit"} with the code that `subprocess` would give.
