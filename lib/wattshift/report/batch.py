@@ -86,23 +86,25 @@ def _makings(job: Job) -> dict[str, str]:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let a polite SIGTERM end us the way Ctrl-C does, with everything cleared away; then end as SIGTERM does."""
+    """Let SIGTERM, or a terminal that closes, end us the way Ctrl-C does, with everything cleared away."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked = []
+    asked: list[int] = []
 
-    def stop(*_: Any) -> None:
-        asked.append(True)
+    def stop(number: int, _: Any) -> None:
+        asked.append(number)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    ends = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = [signal.signal(number, stop) for number in ends]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)
         if asked:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(asked[0])  # and end as that signal ends a process
 
 
 # ---------------------------------------------------------------------------------------------------- progress
@@ -187,21 +189,17 @@ def _bars(runs: Sequence[_Clock]) -> Iterator[_Lines]:
 
     clocks: Mapping[str, _Clock] = {run.name: run for run in runs}
 
-    class Times(ProgressColumn):
-        """Time, and time left."""
+    class Words(ProgressColumn):
+        """Cells, time, and time left."""
 
         def render(self, task: Task) -> Text:
             run = clocks[task.fields["name"]]
-            if task.finished or run.start is None:
-                return Text("")
-            left = f", {run.left:.0f} s left" if run.left is not None else ""
-            return Text(f"{run.seconds:.0f} s{left}")
+            return Text(run.words() if run.start is not None else "")
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} cells"),
-        Times(),
+        Words(),
         TextColumn("{task.fields[section]}", style="dim"),
     )
     # what is printed meanwhile (stdout too) goes above the bars
