@@ -239,12 +239,12 @@ def in_words(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
 
 
-def main(notebook: Path, given: dict[str, str], rounds: int, growth: list[int]) -> None:
+def main(notebook: Path, given: dict[str, str], count: int, rounds: int, growth: list[int]) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as place:
         out = Path(place, "out")
         out.mkdir()
-        files = run_files(notebook, given, Path(place), len(PRICES))
+        files = run_files(notebook, given, Path(place), count)
         ways: dict[str, Callable[[], object]] = {
             "`wattshift render`": lambda: by_wattshift(files, out),
             "the same, one at a time": lambda: by_wattshift(files, out, "--jobs", "1"),
@@ -268,7 +268,7 @@ def main(notebook: Path, given: dict[str, str], rounds: int, growth: list[int]) 
             print(f"round {number + 1}: {floors[-1]:7.2f} s  floor", file=sys.stderr)
         middle = {name: statistics.median(found) for name, found in times.items()}
         first = middle["`wattshift render`"]
-        about = f"{len(PRICES)} runs of {notebook.stem} with PDF"
+        about = f"{count} runs of {notebook.stem} with PDF"
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         print(f"\nPython {platform.python_version()}, {cores} cores, {rounds} interleaved rounds, medians.\n")
         print(f"| {about} | time | per report | times `wattshift render` |\n| --- | ---: | ---: | ---: |")
@@ -276,15 +276,15 @@ def main(notebook: Path, given: dict[str, str], rounds: int, growth: list[int]) 
             *middle.items(),
             ("floor: code and typesetting alone, one core", statistics.median(floors)),
         ]:
-            print(f"| {name} | {in_words(found)} | {in_words(found / len(PRICES))} | {found / first:.1f} |")
+            print(f"| {name} | {in_words(found)} | {in_words(found / count)} | {found / first:.1f} |")
         again = timed(lambda: command("wattshift", "render", *unchanged(files), "--out", str(out)))
         print(f"| `wattshift render` again, nothing changed | {in_words(again)} | | |")
         print("\n| notebooks | time | per report | peak memory |\n| ---: | ---: | ---: | ---: |")
-        for count in growth:
-            files_of = run_files(notebook, given, Path(place), count)
+        for several in growth:
+            files_of = run_files(notebook, given, Path(place), several)
             with peak_memory() as peak:
                 taken = timed(lambda files_of=files_of: by_wattshift(files_of, out))  # type: ignore[misc]
-            print(f"| {count} | {in_words(taken)} | {in_words(taken / count)} | {peak[0]:,.0f} MiB |")
+            print(f"| {several} | {in_words(taken)} | {in_words(taken / several)} | {peak[0]:,.0f} MiB |")
 
 
 def unchanged(files: list[Path]) -> list[str]:
@@ -300,8 +300,9 @@ if __name__ == "__main__":
         parser = argparse.ArgumentParser(description="Six parameterized reports, several ways, side by side.")
         parser.add_argument("--notebook", type=Path, default=ROOT / "notebooks" / "01_halving_impact.ipynb")
         parser.add_argument("-p", action="append", default=[], metavar="NAME=VALUE", help="change a parameter")
+        parser.add_argument("--runs", type=int, default=len(PRICES))
         parser.add_argument("--rounds", type=int, default=3)
         parser.add_argument("--growth", type=lambda text: [int(n) for n in text.split(",")], default=[1, 6, 12, 24])
         told = parser.parse_args()
         pairs = dict(pair.split("=", 1) for pair in told.p)
-        main(told.notebook.resolve(), pairs, told.rounds, told.growth)
+        main(told.notebook.resolve(), pairs, told.runs, told.rounds, told.growth)
