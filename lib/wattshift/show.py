@@ -66,6 +66,38 @@ def _escape_start(start: str) -> str:
     return f"\\{start}" if not start[0].isdigit() else f"{start}\\"
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where the number asks for it.
+
+    >>> count(1, "halving"), count(1_200, "day")
+    ('1 halving', '1,200 days')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them.
+
+    >>> listed(["price"]), listed(["price", "fees", "difficulty"])
+    ('price', 'price, fees and difficulty')
+    """
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def gap(value: float, level: float) -> str:
+    """How a value stands to a level (both positive), as "12% above" it; "12.5 times" it where it is far above.
+
+    >>> gap(112.0, 100.0), gap(88.0, 100.0), gap(1_250.0, 100.0), gap(100.2, 100.0)
+    ('12% above', '12% below', '12.5 times', 'level with')
+    """
+    ratio = value / level
+    if ratio >= 10:
+        return f"{ratio:,.{1 if ratio < 100 else 0}f} times"
+    if abs(ratio - 1) < 0.005:
+        return "level with"
+    return f"{abs(ratio - 1):.0%} {'above' if ratio >= 1 else 'below'}"
+
+
 def caption(label: str, text: str, *, alt: str, source: str | Sequence[str]) -> None:
     """Show the figure that was just drawn, numbered, with its caption, and close it.
 
@@ -175,6 +207,11 @@ def record(
         tile = f"<b>{html.escape(text)}</b> {html.escape(unit)}<br><small>{html.escape(str(label))}</small>"
         bundle["text/html"] = f'<div style="margin:.2em 0">{tile}</div>'
     _put(bundle, kind="record", name=name)
+
+
+def recorded() -> dict[str, Any]:
+    """Every result recorded so far, by name: for a closing section that repeats what earlier ones found."""
+    return {name: value for name, (value, _) in _records.items()}
 
 
 def provenance(given: Mapping[str, Any] | None = None) -> None:
