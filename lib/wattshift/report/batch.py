@@ -6,13 +6,12 @@ and run and typesetting of a report happen in a worker process (workers.py).
 
 from __future__ import annotations
 
-import signal
+import math
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from wattshift.report import cache, warm, workers
 from wattshift.report.run import Job, Outcome
@@ -39,6 +38,9 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
             report(outcomes[number])
         makings[number] = made
     left = [number for number in range(len(jobs)) if number not in outcomes]
+    wanted = at_once or workers.cores()
+    if wanted > 1:  # the longest first, so that none is left to run alone at the end; what was never run may be long
+        left.sort(key=lambda number: -(record.seconds if (record := records[number]) else math.inf))
     if left:
         runs = {number: _Clock(jobs[number], records[number]) for number in left}
 
@@ -54,8 +56,8 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
                 runs[number].reached(*what)
                 lines.say(runs[number])
 
-        with _stoppable(), warm.running(), _lines(list(runs.values())) as lines:
-            workers.work([jobs[number] for number in left], at_once or workers.cores(), hear)
+        with warm.running(), _lines(list(runs.values())) as lines:
+            workers.work([jobs[number] for number in left], wanted, hear)
     return exit_code(list(outcomes.values()))
 
 
@@ -82,29 +84,6 @@ def _makings(job: Job) -> dict[str, str]:
         return cache.makings(job)
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM, or a terminal that closes, end us the way Ctrl-C does, with everything cleared away."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked: list[int] = []
-
-    def stop(number: int, _: Any) -> None:
-        asked.append(number)
-        raise KeyboardInterrupt
-
-    ends = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = [signal.signal(number, stop) for number in ends]
-    try:
-        yield
-    finally:
-        for number, handler in zip(ends, before, strict=True):
-            signal.signal(number, handler)
-        if asked:
-            signal.raise_signal(asked[0])  # and end as that signal ends a process
 
 
 # ---------------------------------------------------------------------------------------------------- progress
