@@ -23,7 +23,7 @@ from wattshift.refusal import Refusal
 from wattshift.report.document import Document, Edition, plain_markdown
 
 Format = Literal["pdf", "html"]
-Status = Literal["done", "failed", "refused"]
+Status = Literal["done", "unchanged", "failed", "refused"]
 Progress = Callable[[int, int, str], None]  # cells behind us, cells in all, the section we are in
 
 
@@ -48,13 +48,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: `files` in place when done; `message` says why when failed or refused."""
+    """What became of a job: `files` in place when done or unchanged; `message` says why when failed or refused.
+
+    read: sha256 of each file of data/ that the notebook read.
+    """
 
     job: Job
     status: Status
     message: str = ""
     files: tuple[Path, ...] = ()
     partial: Path | None = None
+    read: Mapping[str, str] = field(default_factory=dict)
 
 
 class _CellFailed(Exception):
@@ -86,7 +90,8 @@ def run(job: Job, progress: Progress = quiet) -> Outcome:
                 raise
             except _Unset as failure:
                 return _failed(job, f"{job.notebook.stem}: the report could not be set: {failure}", failure.notebook)
-            return Outcome(job, "done", files=move_into_place(files, job.out))
+            read = notebook.metadata.get("wattshift", {}).get("read", {})
+            return Outcome(job, "done", files=move_into_place(files, job.out), read=read)
     except Refusal as refusal:
         return Outcome(job, "refused", str(refusal))
     except OSError as error:
@@ -161,12 +166,13 @@ def execute(job: Job, progress: Progress) -> Any:
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from wattshift.report import engine
+    from wattshift.report import engine, warm
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     node: Any = nbformat.reads(job.notebook.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
     sections = _sections(node.cells)
     seen: dict[str, Any] = {"notebook": None, "cell": -1}
+    read: dict[str, str] = {}
 
     def watch(notebook: Any, cell: int) -> None:
         seen.update(notebook=notebook, cell=cell)
@@ -185,6 +191,8 @@ def execute(job: Job, progress: Progress) -> Any:
             cwd=job.notebook.parent,
             autosave_cell_every=0,
             watch=watch,
+            warm=warm.address(),
+            read=read,
         )
     except PapermillExecutionError as error:
         at = _index_in_master(seen["notebook"], seen["cell"])
@@ -202,8 +210,23 @@ def execute(job: Job, progress: Progress) -> Any:
         if any(output.output_type == "error" for output in cell.get("outputs", [])):  # papermill lets sys.exit() pass
             at = _index_in_master(made, number)
             raise _CellFailed(f"{_place(job, sections, at)} failed: it left the notebook (SystemExit).", made)
+    for cell in made.cells:
+        if "outputs" in cell:
+            cell.outputs = _joined(cell.outputs)
+    made.metadata["wattshift"] = {"read": read}
     progress(len(made.cells), len(made.cells), "typesetting")
     return made
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Outputs, printed text in one piece: where a kernel cuts it in two depends on the clock."""
+    out: list[Any] = []
+    for each in outputs:
+        if out and each.output_type == "stream" == out[-1].output_type and each.name == out[-1].name:
+            out[-1].text += each.text
+        else:
+            out.append(each)
+    return out
 
 
 def _place(job: Job, sections: list[str], at: int) -> str:
@@ -298,7 +321,7 @@ def notebook_bytes(notebook: Any) -> bytes:
 
     node = copy.deepcopy(notebook)
     for part in (node, *node.cells):
-        for key in ("papermill", "execution"):
+        for key in ("papermill", "execution", "wattshift"):
             part.metadata.pop(key, None)
     node.cells = [cell for cell in node.cells if "papermill-error-cell-tag" not in (cell.metadata.get("tags") or [])]
     for number, cell in enumerate(node.cells):
@@ -307,4 +330,10 @@ def notebook_bytes(notebook: Any) -> bytes:
         for output in cell.get("outputs", []):
             if output.get("output_type") == "stream" and output.get("name") == "stderr":
                 output["text"] = re.sub(r"\S*ipykernel_\d+\S*", "<cell>", "".join(output["text"]))
-    return str(nbformat.writes(node)).encode()  # type: ignore[no-untyped-call]
+    text = str(nbformat.writes(node))  # type: ignore[no-untyped-call]
+    widgets = node.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    for number, drawn in enumerate(widgets):  # widgets are named at random: count them instead, as they were made
+        text = text.replace(drawn, f"{number:032x}")
+    if widgets:
+        text = str(nbformat.writes(nbformat.reads(text, as_version=4)))  # type: ignore[no-untyped-call]
+    return text.encode()
