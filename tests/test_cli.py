@@ -62,7 +62,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     jobs: list[Any] = []
     batch: Any = types.ModuleType("wattshift.report.batch")
-    batch.Job, batch.render_many = Job, lambda given: jobs.extend(given) or 1
+    batch.Job, batch.render_many = Job, lambda given, **_: jobs.extend(given) or 1
     monkeypatch.setitem(sys.modules, "wattshift.report.batch", batch)
     return jobs
 
@@ -224,7 +224,7 @@ def test_a_run_file_is_a_job_and_the_command_line_goes_before_it(
 def test_a_refusal_from_the_renderer_is_a_refusal(
     project: Path, rendered: list[Any], monkeypatch: Any, capsys: Any
 ) -> None:
-    def refuse(_: object) -> int:
+    def refuse(*_: object, **__: object) -> int:
         raise Refusal("The folder is full.")
 
     monkeypatch.setattr(sys.modules["wattshift.report.batch"], "render_many", refuse)
@@ -233,7 +233,7 @@ def test_a_refusal_from_the_renderer_is_a_refusal(
 
 
 def test_stopping_by_hand_is_said_in_a_word(project: Path, rendered: list[Any], monkeypatch: Any, capsys: Any) -> None:
-    def stop(_: object) -> int:
+    def stop(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules["wattshift.report.batch"], "render_many", stop)

@@ -19,6 +19,7 @@ import typer
 from wattshift.refusal import Refusal
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
+MOST_JOBS = 1_000  # reports made at once
 EDITIONS: tuple[Literal["report", "teaching"], ...] = ("report", "teaching")
 FORMATS: tuple[Literal["pdf", "html"], ...] = ("pdf", "html")
 
@@ -240,12 +241,16 @@ def render(
     edition: Annotated[str | None, typer.Option(metavar="report|teaching", help="with or without code")] = None,
     format_: Annotated[str | None, typer.Option("--format", metavar="pdf,html", help="what to write; pdf")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="where to; reports/build")] = None,
+    at_once: Annotated[int | None, typer.Option("--jobs", metavar="N", help="how many at once; one per core")] = None,
+    force: Annotated[bool, typer.Option("--force", help="make reports anew that would come out the same")] = False,
 ) -> int:
     """Run notebooks and write the reports."""
+    if at_once is not None and not 1 <= at_once <= MOST_JOBS:
+        raise Refusal(f"--jobs cannot be {at_once}: give a whole number from 1 to {MOST_JOBS}, for example 2.")
     jobs = plan(notebook or [], parameter or [], run_file or [], edition, format_, out)
     from wattshift.report.batch import Job, render_many
 
-    return render_many([Job(**job) for job in jobs])
+    return render_many([Job(**job) for job in jobs], at_once=at_once, force=force)
 
 
 @app.command()

@@ -226,6 +226,7 @@ def sha256(content: bytes | Path) -> str:
 
 
 _loaded: list[str] = []
+bytes_read: dict[str, str] = {}  # file -> sha256 of what was last read of it: a report stays good while these stay
 
 
 def _inspect(name: str) -> Inspection:
@@ -248,7 +249,9 @@ def _known(name: str) -> None:
 
 def _bytes(file: str, missing: str) -> bytes:
     try:
-        return (folder() / file).read_bytes()
+        content = (folder() / file).read_bytes()
+        bytes_read[file] = sha256(content)
+        return content
     except FileNotFoundError:
         raise Refusal(missing) from None
     except OSError as error:

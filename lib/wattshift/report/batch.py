@@ -1,32 +1,62 @@
-"""Several reports in a row: one progress line each, what came of each, one exit code.
+"""Reports, as many at once as there are cores: one progress line each, what came of each, one exit code.
 
-`render_many` hands jobs to `run` one after the other. A job and its outcome are plain values, so workers can stand in
-between later.
+A report that is as it would be made again is left as it is (cache.py). Kernels are forked from one server (warm.py),
+and run and typesetting of a report happen in a worker process (workers.py).
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol
 
-from wattshift.report.run import Job, Outcome, Progress, run
+from wattshift.report import cache, warm, workers
+from wattshift.report.run import Job, Outcome
 
 DONE, FAILED, REFUSED = 0, 1, 2
 
 __all__ = ["Job", "Outcome", "exit_code", "render_many"]
 
 
-def render_many(jobs: Sequence[Job]) -> int:
-    """Render the jobs in order; say what came of each (files on stdout, reasons on stderr); give the exit code."""
-    outcomes = []
-    for job in jobs:
-        with _line(job.stem) as progress:
-            outcome = run(job, progress)
-        report(outcome)
-        outcomes.append(outcome)
-    return exit_code(outcomes)
+def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool = False) -> int:
+    """Render the jobs; say what came of each (files on stdout, reasons on stderr); give the exit code.
+
+    at_once : how many run at a time; as many as there are cores where not given
+    force   : make reports anew that would come out the same
+    """
+    outcomes: dict[int, Outcome] = {}
+    makings: dict[int, dict[str, str]] = {}
+    records = {number: cache.read(job) for number, job in enumerate(jobs)}
+    cache.forget()
+    for number, job in enumerate(jobs):
+        made = _makings(job)
+        if made and not force and not cache.changed(job, made, records[number]):
+            outcomes[number] = Outcome(job, "unchanged", files=cache.files(job))
+            report(outcomes[number])
+        makings[number] = made
+    left = [number for number in range(len(jobs)) if number not in outcomes]
+    if left:
+        runs = {number: _Clock(jobs[number], records[number]) for number in left}
+
+        def hear(place: int, what: workers.Progress | Outcome) -> None:
+            number = left[place]
+            if isinstance(what, Outcome):
+                outcomes[number] = what
+                if what.status == "done" and makings[number]:
+                    cache.keep(jobs[number], makings[number], what, runs[number].ended())
+                lines.end(runs[number])
+                report(what)
+            else:
+                runs[number].reached(*what)
+                lines.say(runs[number])
+
+        with _stoppable(), warm.running(), _lines(list(runs.values())) as lines:
+            workers.work([jobs[number] for number in left], at_once or workers.cores(), hear)
+    return exit_code(list(outcomes.values()))
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
@@ -37,48 +67,153 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 def report(outcome: Outcome) -> None:
     """Say in plain lines what came of a job."""
-    if outcome.status == "done":
+    if outcome.status == "unchanged":
+        print(f"{outcome.job.stem}: unchanged", file=sys.stderr)
+    if outcome.status in ("done", "unchanged"):
         for file in sorted(outcome.files, key=lambda f: (f.suffix != ".pdf", f.suffix != ".html", f.name)):
             print(file)
     else:
         print(outcome.message, file=sys.stderr)
 
 
+def _makings(job: Job) -> dict[str, str]:
+    """The checksums of a job's makings; empty where they cannot be taken, and then the report is made."""
+    try:
+        return cache.makings(job)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
 @contextmanager
-def _line(name: str) -> Iterator[Progress]:
-    """A progress bar in a terminal; elsewhere one plain line per section."""
-    if sys.stderr.isatty():
-        with _bar(name) as progress:
-            yield progress
+def _stoppable() -> Iterator[None]:
+    """Let a polite SIGTERM end us the way Ctrl-C does, with everything cleared away; then end as SIGTERM does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
-    start, last = time.monotonic(), [""]
+    asked = []
 
-    def say(done: int, total: int, section: str) -> None:
-        if section and section != last[0]:
-            last[0] = section
-            print(f"{name}: {section} ({done}/{total} cells, {time.monotonic() - start:.0f} s)", file=sys.stderr)
+    def stop(*_: Any) -> None:
+        asked.append(True)
+        raise KeyboardInterrupt
 
-    yield say
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if asked:
+            signal.raise_signal(signal.SIGTERM)
+
+
+# ---------------------------------------------------------------------------------------------------- progress
+class _Clock:
+    """How far one job is: cells, section, and the time left if it runs as it did the last time."""
+
+    def __init__(self, job: Job, record: cache.Record | None) -> None:
+        self.name = job.stem
+        self.done, self.total, self.section = 0, 1, "waiting"
+        self.last = list(record.clock) if record else []
+        self.start: float | None = None
+        self.times: list[float] = []
+
+    def reached(self, done: int, total: int, section: str) -> None:
+        """Note that `done` cells are behind us."""
+        now = time.monotonic()
+        self.start = self.start if self.start is not None else now
+        self.done, self.total, self.section = done, total, section
+        while len(self.times) <= done:
+            self.times.append(now - self.start)
+
+    def ended(self) -> list[float]:
+        """Seconds from the start to each cell, to the typesetting and to the end."""
+        return [*self.times, self.seconds]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it started."""
+        return time.monotonic() - self.start if self.start is not None else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, from the last run's clock at this cell, scaled to the pace of this run."""
+        if self.start is None or len(self.last) < 2:
+            return None
+        at = self.last[min(self.done, len(self.last) - 2)]
+        here = self.times[-1] if self.times else 0.0
+        pace = min(4.0, max(0.25, here / at)) if at > 1 else 1.0
+        return max(0.0, (self.last[-1] - at) * pace - (self.seconds - here))
+
+    def words(self) -> str:
+        """Cells, time and time left."""
+        left = f", about {self.left:.0f} s left" if self.left is not None else ""
+        return f"{self.done}/{self.total} cells, {self.seconds:.0f} s{left}"
+
+
+class _Lines(Protocol):
+    def say(self, run: _Clock) -> None: ...
+
+    def end(self, run: _Clock) -> None: ...
 
 
 @contextmanager
-def _bar(name: str) -> Iterator[Progress]:
+def _lines(runs: Sequence[_Clock]) -> Iterator[_Lines]:
+    """A bar for each job in a terminal; elsewhere one plain line per section."""
+    if not sys.stderr.isatty():
+        yield _Plain()
+        return
+    with _bars(runs) as bars:
+        yield bars
+
+
+class _Plain:
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+
+    def say(self, run: _Clock) -> None:
+        if run.section and run.section != self.said.get(run.name):
+            self.said[run.name] = run.section
+            print(f"{run.name}: {run.section} ({run.words()})", file=sys.stderr)
+
+    def end(self, run: _Clock) -> None:
+        pass
+
+
+@contextmanager
+def _bars(runs: Sequence[_Clock]) -> Iterator[_Lines]:
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.text import Text
+
+    clocks: Mapping[str, _Clock] = {run.name: run for run in runs}
+
+    class Times(ProgressColumn):
+        """Time, and time left."""
+
+        def render(self, task: Task) -> Text:
+            run = clocks[task.fields["name"]]
+            if task.finished or run.start is None:
+                return Text("")
+            left = f", {run.left:.0f} s left" if run.left is not None else ""
+            return Text(f"{run.seconds:.0f} s{left}")
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TextColumn("{task.completed:.0f}/{task.total:.0f} cells"),
-        TimeElapsedColumn(),
+        Times(),
         TextColumn("{task.fields[section]}", style="dim"),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(escape(name), total=1, section="starting")
+    # what is printed meanwhile (stdout too) goes above the bars
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bars:
+        tasks = {run.name: bars.add_task(escape(run.name), total=1, section="waiting", name=run.name) for run in runs}
 
-        def say(done: int, total: int, section: str) -> None:
-            bars.update(task, completed=done, total=total, section=escape(section[:60]))
+        class Bars:
+            def say(self, run: _Clock) -> None:
+                section = escape(run.section[:60])
+                bars.update(tasks[run.name], completed=run.done, total=run.total, section=section)
 
-        yield say
+            def end(self, run: _Clock) -> None:
+                bars.update(tasks[run.name], visible=False)
+
+        yield Bars()

@@ -23,7 +23,7 @@ from wattshift.refusal import Refusal
 from wattshift.report.document import Document, Edition, plain_markdown
 
 Format = Literal["pdf", "html"]
-Status = Literal["done", "failed", "refused"]
+Status = Literal["done", "unchanged", "failed", "refused"]
 Progress = Callable[[int, int, str], None]  # cells behind us, cells in all, the section we are in
 
 
@@ -48,13 +48,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: `files` in place when done; `message` says why when failed or refused."""
+    """What became of a job: `files` in place when done or unchanged; `message` says why when failed or refused.
+
+    read: sha256 of each file of data/ that the notebook read.
+    """
 
     job: Job
     status: Status
     message: str = ""
     files: tuple[Path, ...] = ()
     partial: Path | None = None
+    read: Mapping[str, str] = field(default_factory=dict)
 
 
 class _CellFailed(Exception):
@@ -86,7 +90,8 @@ def run(job: Job, progress: Progress = quiet) -> Outcome:
                 raise
             except _Unset as failure:
                 return _failed(job, f"{job.notebook.stem}: the report could not be set: {failure}", failure.notebook)
-            return Outcome(job, "done", files=move_into_place(files, job.out))
+            read = notebook.metadata.get("wattshift", {}).get("read", {})
+            return Outcome(job, "done", files=move_into_place(files, job.out), read=read)
     except Refusal as refusal:
         return Outcome(job, "refused", str(refusal))
     except OSError as error:
@@ -161,12 +166,13 @@ def execute(job: Job, progress: Progress) -> Any:
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from wattshift.report import engine
+    from wattshift.report import engine, warm
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     node: Any = nbformat.reads(job.notebook.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
     sections = _sections(node.cells)
     seen: dict[str, Any] = {"notebook": None, "cell": -1}
+    read: dict[str, str] = {}
 
     def watch(notebook: Any, cell: int) -> None:
         seen.update(notebook=notebook, cell=cell)
@@ -185,6 +191,8 @@ def execute(job: Job, progress: Progress) -> Any:
             cwd=job.notebook.parent,
             autosave_cell_every=0,
             watch=watch,
+            warm=warm.address(),
+            read=read,
         )
     except PapermillExecutionError as error:
         at = _index_in_master(seen["notebook"], seen["cell"])
@@ -202,6 +210,7 @@ def execute(job: Job, progress: Progress) -> Any:
         if any(output.output_type == "error" for output in cell.get("outputs", [])):  # papermill lets sys.exit() pass
             at = _index_in_master(made, number)
             raise _CellFailed(f"{_place(job, sections, at)} failed: it left the notebook (SystemExit).", made)
+    made.metadata["wattshift"] = {"read": read}
     progress(len(made.cells), len(made.cells), "typesetting")
     return made
 
@@ -298,7 +307,7 @@ def notebook_bytes(notebook: Any) -> bytes:
 
     node = copy.deepcopy(notebook)
     for part in (node, *node.cells):
-        for key in ("papermill", "execution"):
+        for key in ("papermill", "execution", "wattshift"):
             part.metadata.pop(key, None)
     node.cells = [cell for cell in node.cells if "papermill-error-cell-tag" not in (cell.metadata.get("tags") or [])]
     for number, cell in enumerate(node.cells):
