@@ -278,8 +278,8 @@ def sweep(
     if not axes and not report:
         first = contract.parameters[0]
         raise Refusal(f"There is nothing to sweep: give at least one --grid, for example {first.name}={first.example}.")
-    if jobs is not None and not 1 <= jobs <= 256:
-        raise Refusal(f"--jobs cannot be {jobs}: give a whole number from 1 to 256, for example 2.")
+    if jobs is not None and not 1 <= jobs <= MOST_JOBS:
+        raise Refusal(f"--jobs cannot be {jobs}: give a whole number from 1 to {MOST_JOBS}, for example 2.")
     points = sweeps.plan(contract, axes, contract.parse(parameter or []), sample=sample, seed=seed) if axes else []
     far = out is not None and "://" in out
     if far and not str(out).startswith("s3://"):
@@ -294,7 +294,7 @@ def sweep(
             contract,
             points,
             str(out) if far else writable(Path(out).absolute() if out else default),
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=jobs,
             scheduler=scheduler,
             retry=retry,
             keep=notebooks,

@@ -527,6 +527,14 @@ class Table:
 
     # ---- picking rows
 
+    def known(self, words: Sequence[str]) -> None:
+        """Refusal for each word that names no row of the table or of the plan, before anything runs."""
+        names = {str(number) for number in self._numbers.values()} | set(self._numbers)
+        where = self.place.where(TABLE)
+        faults = [f"--report: there is no row {shown(word)} in {where}." for word in words if word not in names]
+        if faults:
+            raise Refusal("\n".join(faults))
+
     def pick(self, words: Sequence[str]) -> list[dict[str, str]]:
         """Rows by number or id, in the order asked for; Refusal names each that is not there or was not done."""
         by_name = {row["row"]: row for row in self.rows.values()} | self.rows

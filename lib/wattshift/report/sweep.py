@@ -11,9 +11,9 @@ import contextlib
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import signal
+import struct
 import sys
 import tempfile
 import threading
@@ -21,18 +21,20 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Protocol
 
 from wattshift import parameters
 from wattshift.parameters import Contract, Json
 from wattshift.refusal import Refusal
+from wattshift.report import warm
+from wattshift.report.batch import _stoppable as stoppable
 from wattshift.report.run import Job, _CellFailed, execute, notebook_bytes, quiet
+from wattshift.report.workers import _Worker, cores, lightly
 from wattshift.sweep import CARD, FIGURE, TABLE, Answer, Folder, Place, Point, Result, Table
 
 RESULT = "application/vnd.wattshift.result+json"
@@ -57,6 +59,10 @@ class Task:
     made_from: str
     keep: bool = False  # whether the executed notebook comes back too
 
+    def __call__(self) -> Answer:
+        """Make the run, as a worker does."""
+        return make(self)
+
 
 _turn = threading.Lock()  # papermill changes the working folder of the process, so runs of one process take turns
 
@@ -70,7 +76,8 @@ def make(task: Task) -> Answer:
             why = "this worker has another version of the library, the data or a package than the one that asked"
             return Answer(task.id, "failed", why)
         contract = parameters.read_node(json.loads(text), task.name)
-        with _turn, _file(task, text) as path:
+        with _turn, _file(task, text) as path, lightly():
+            _warmed()
             start = time.monotonic()
             made = execute(Job(path, task.name, contract, task.given), quiet)
         seconds = time.monotonic() - start
@@ -85,6 +92,12 @@ def make(task: Task) -> Answer:
         return Answer(task.id, "refused", str(refusal))
     except Exception as error:  # a fault nobody foresaw must not stop the others
         return Answer(task.id, "failed", f"{type(error).__name__}: {error}", time.monotonic() - start)
+
+
+def _warmed() -> None:
+    """Let kernels fork from a server: the one that our owner named, else one that ends with this process."""
+    if found := warm.shared():
+        os.environ[warm.ADDRESS] = found
 
 
 @contextlib.contextmanager
@@ -149,50 +162,51 @@ class Pool(Protocol):
     def submit(self, task: Task) -> Future[Answer]:
         """Hand over one run."""
 
-    def renew(self) -> None:
-        """Start anew after the loss of a worker."""
-
     def stop(self) -> None:
         """Let go of everything, at once."""
 
 
 class Local:
-    """Worker processes on this machine. They end with this process, however it ends."""
+    """The worker processes of this machine, each led by a thread of ours: which run a dead one had in hand is known."""
 
     def __init__(self, jobs: int) -> None:
         self.width = jobs
-        self.renew()
+        self._workers: list[_Worker] = []
+        self._mine = threading.local()
+        self._threads = ThreadPoolExecutor(jobs, initializer=self._hire)
 
-    def renew(self) -> None:
-        """A fresh set of workers."""
-        others = set(multiprocessing.active_children())
-        context = multiprocessing.get_context("spawn")
-        self._executor = ProcessPoolExecutor(self.width, mp_context=context, initializer=_settle)
-        self._others = others
+    def _hire(self) -> None:
+        self._mine.worker = _Worker()
+        self._workers.append(self._mine.worker)
 
     def submit(self, task: Task) -> Future[Answer]:
-        """Hand over one run; the worker that this may start does not hear a Ctrl-C meant for us."""
-        with _deaf():
-            return self._executor.submit(make, task)
+        """Hand over one run."""
+        return self._threads.submit(self._lead, task)
+
+    def _lead(self, task: Task) -> Answer:
+        worker: _Worker = self._mine.worker
+        start = time.monotonic()
+        try:
+            worker.send(task)
+            return worker.hear()  # type: ignore[return-value]
+        except (OSError, EOFError, struct.error):
+            if worker.stopping:
+                raise
+            seconds = time.monotonic() - start
+            return Answer(task.id, "failed", f"the process that made it ended ({worker.end()})", seconds)
 
     def stop(self) -> None:
-        """End the workers; each stops its kernel first."""
-        workers = [each for each in multiprocessing.active_children() if each not in self._others]
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
-        until = time.monotonic() + 5
-        for worker in workers:
-            worker.join(max(0.0, until - time.monotonic()))
-            if worker.is_alive():
-                worker.kill()
-                worker.join()
-        self._executor.shutdown(wait=True)
+        """Drop what is running and end the workers, with their kernels and folders."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.ask_to_stop()
+        for worker in self._workers:
+            worker.stop()
 
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """No Ctrl-C for a moment; what is started meanwhile inherits that."""
+    """No Ctrl-C while things are put in order."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -201,26 +215,6 @@ def _deaf() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _settle() -> None:
-    """In a new worker: leave Ctrl-C to the parent, stop in order when told to, and do not outlive the parent."""
-    signal.signal(signal.SIGINT, lambda *_: None)  # a handler, since kernels would inherit being deaf
-    signal.signal(signal.SIGTERM, _leave)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
-
-
-def _leave(*_: object) -> None:
-    raise SystemExit(143)
-
-
-def _follow(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(5)
-    os._exit(143)
 
 
 class Unreachable(Exception):
@@ -271,9 +265,6 @@ class Far:
         future: Future[Answer] = self._executor.submit(make, task)
         return future
 
-    def renew(self) -> None:
-        """Nothing: the scheduler looks after its workers."""
-
     def stop(self) -> None:
         """Take back what has not begun, and leave; a run that a worker has begun ends there unheard."""
         with contextlib.suppress(Exception):
@@ -283,49 +274,26 @@ class Far:
 
 
 def answers(tasks: Sequence[Task], pool: Pool) -> Iterator[list[Answer]]:
-    """The answers as they come, some at a time. A worker that dies costs no other run more than its time.
-
-    When local workers are lost, nobody knows which run took them down: those that were under way are made again one by
-    one, and the one that does it again is a failed row.
-    """
-    waiting, suspects = deque(tasks), deque[Task]()
+    """The answers as they come, some at a time; a run that no answer came back from is answered with the reason."""
+    waiting = deque(tasks)
     running: dict[Future[Answer], Task] = {}
-    tried: set[str] = set()  # ids of the suspects that are, or were, made again
-    while waiting or suspects or running:
-        while (waiting or suspects) and len(running) < pool.width:
-            if running and (suspects or any(task.id in tried for task in running.values())):
-                break  # a suspect runs alone
-            task = suspects.popleft() if suspects else waiting.popleft()
-            try:
-                running[pool.submit(task)] = task
-            except BrokenExecutor:  # its workers died while they had nothing to do
-                waiting.appendleft(task)
-                pool.renew()
-        alone = len(running) == 1
+    while waiting or running:
+        while waiting and len(running) < pool.width:
+            task = waiting.popleft()
+            running[pool.submit(task)] = task
         done, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
-        come: list[Answer] = []
-        broken = False
+        come = []
         for future in done:
-            error = CancelledError() if future.cancelled() else future.exception()
-            if isinstance(error, CancelledError):
-                raise Unreachable("The scheduler has gone away.")
-            broken |= isinstance(error, BrokenExecutor)
-            if not isinstance(error, BrokenExecutor) or alone:
-                task = running.pop(future)
-                come.append(future.result() if error is None else Answer(task.id, "failed", _why(error)))
-        if broken:
-            suspects.extend(running.values())
-            tried |= {task.id for task in running.values()}
-            running.clear()
-            pool.renew()
+            if future.cancelled():
+                raise Unreachable("the scheduler has gone away")
+            task, error = running.pop(future), future.exception()
+            come.append(future.result() if error is None else Answer(task.id, "failed", _why(error)))
         if come:
             yield come
 
 
 def _why(error: BaseException) -> str:
     """Why no answer came back, in words."""
-    if isinstance(error, BrokenExecutor):
-        return "its worker died, killed or out of memory"
     if type(error).__name__ == "KilledWorker":
         return "each worker that took it died, killed or out of memory"
     return f"{type(error).__name__}: {error}"
@@ -389,7 +357,7 @@ class Sweep:
     contract: Contract
     points: Sequence[Point]
     out: str | Path  # a folder, or s3://bucket/prefix
-    jobs: int = 2
+    jobs: int | None = None  # as many at once as there are cores
     scheduler: str | None = None
     retry: bool = False
     keep: bool = False
@@ -422,8 +390,10 @@ def sweep(wanted: Sweep, say: Say = _say) -> int:
         kept = len(wanted.points) - len(left)
         if kept:
             say(f"{kept} of {len(wanted.points)} runs are in {place.where(TABLE)} already.")
+        table.known(wanted.report)
         try:
-            _fill(wanted, table, place, left, text, say)
+            with stoppable(), warm.running() if wanted.scheduler is None else contextlib.nullcontext():
+                _fill(wanted, table, place, left, text, say)
         except KeyboardInterrupt:
             with _deaf():
                 table.close()
@@ -462,7 +432,7 @@ def _fill(wanted: Sweep, table: Table, place: Place, left: Sequence[Point], text
         Task(point.id, point.given, wanted.notebook.stem, str(wanted.notebook.parent), packed, word, wanted.keep)
         for point in todo.values()
     ]
-    pool: Pool = Far(wanted.scheduler) if wanted.scheduler else Local(min(wanted.jobs, len(tasks)))
+    pool: Pool = Far(wanted.scheduler) if wanted.scheduler else Local(min(wanted.jobs or cores(), len(tasks)))
     count = 0
     try:
         for batch in answers(tasks, pool):
