@@ -55,7 +55,7 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "    raise ValueError('no price fits,\\nnot one')\n"
             "if mood == 'refuse':\n    raise Refusal('There are no days in this window.')\n"
             "if mood == 'die':\n    os._exit(3)\n"
-            "if mood == 'slow':\n    time.sleep(0.7)\n"
+            "if mood == 'slow':\n    Path(f'began-{hours}').touch()\n    time.sleep(0.7)\n"
             "def record(name, value, unit, headline=False):\n"
             "    body = {'name': name, 'value': value, 'unit': unit, 'label': 'What a day costs'}\n"
             "    body |= {'headline': headline}\n"
@@ -419,20 +419,18 @@ def test_the_figure_draws_what_the_table_holds(place):
 
 
 def test_a_worker_that_dies_costs_its_run_and_no_other(notebook):
-    tasks = tasks_of(notebook, {"mood": ["slow"], "hours": ["1", "2", "3"]})
+    tasks = tasks_of(notebook, {"mood": ["slow"], "hours": ["101", "102", "103"]})
     pool = running.Local(2)
     try:
-        answers = running.answers(tasks, pool)
-        until(lambda: len(pool._workers) == 2 and all(kernels(worker.process.pid) for worker in pool._workers))
-        next_to_die = pool._workers[0].process
-        next_to_die.kill()
-        found = [answer for batch in answers for answer in batch]
+        futures = [pool.submit(task) for task in tasks]
+        until(lambda: all((notebook.parent / f"began-{hours}").exists() for hours in (101, 102)))
+        pool._workers[0].process.kill()
+        found = [future.result(timeout=30) for future in futures]
     finally:
         pool.stop()
     assert sorted(answer.status for answer in found) == ["done", "done", "failed"]
-    assert [answer.reason for answer in found if answer.reason] == [
-        "the process that made it ended (killed by signal 9)"
-    ]
+    why = ["the process that made it ended (killed by signal 9)"]
+    assert [answer.reason for answer in found if answer.reason] == why
 
 
 def tasks_of(notebook: Path, grid: Mapping[str, list[str]]) -> list[running.Task]:
@@ -443,11 +441,6 @@ def tasks_of(notebook: Path, grid: Mapping[str, list[str]]) -> list[running.Task
     word = running.made_from(text)
     packed = zlib.compress(text.encode())
     return [running.Task(p.id, p.given, "tiny", str(notebook.parent), packed, word) for p in points]
-
-
-def kernels(pid: int) -> bool:
-    """Whether a worker is in the middle of a run: it holds the sockets of a kernel."""
-    return len(psutil.Process(pid).net_connections(kind="unix")) > 2
 
 
 def until(true: Callable[[], Any], seconds: float = 30) -> None:
@@ -461,14 +454,13 @@ def until(true: Callable[[], Any], seconds: float = 30) -> None:
 def test_a_stop_leaves_a_whole_table_that_goes_on(notebook, tmp_path, how):
     words = [str(notebook), "--grid", "hours=1,2,3,4", "-p", "mood=slow", "--out", str(tmp_path), "--jobs", "2"]
     start = [sys.executable, "-c", "from wattshift.cli import main; main()", "sweep", *words]
-    environment = {name: value for name, value in os.environ.items() if name != warm.ADDRESS}
-    process = subprocess.Popen(start, stderr=subprocess.PIPE, text=True, env=environment)
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("1/4 done")
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(how)
-    said = process.stderr.read()
-    assert process.wait(20) == {signal.SIGINT: 130}.get(how, -how)
+    with subprocess.Popen(start, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("1/4 done")
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(how)
+        said = process.stderr.read()
+        assert process.wait(20) == {signal.SIGINT: 130}.get(how, -how)
     assert "Traceback" not in said
     if how == signal.SIGINT:
         assert "the same command goes on from there" in said
@@ -614,7 +606,7 @@ def test_a_sweep_into_a_bucket_resumes_from_there(bucket, notebook, capsys):
     assert again[:2] == rows
     assert len(again) == 3
     assert swept(notebook, "--grid", "hours=1", "--out", "s3://nowhere/one") == 2
-    assert "--out cannot be 's3://nowhere/one' (The specified bucket does not exist)" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("--out cannot be 's3://nowhere/one' (The specified bucket does not")
 
 
 def test_a_run_leaves_no_trace_in_the_process_that_made_it(notebook):

@@ -355,6 +355,8 @@ class Table:
         self.columns: dict[str, Column] = {}
         self.rows: dict[str, dict[str, str]] = {}  # id -> cells
         self._numbers: dict[str, int] = {}
+        self._texts: dict[str, Mapping[str, str]] = {}
+        self._head_there: list[str] = []  # columns of the table as it lies in its place
         self._read()
 
     # ---- reading
@@ -391,7 +393,8 @@ class Table:
                 raise Refusal(f"{where}, line {number}: this is no row of a sweep: give another --out.")
             self.rows[row["id"]] = row
         self.columns = {name: known[name] for name in head if known[name].role != "run"}
-        if sum(1 for _ in lines) - 1 != len(self.rows):
+        self._head_there = head
+        if len(lines) - 1 != len(self.rows):
             self._write()
 
     def unfinished(self, points: Sequence[Point], *, retry: bool = False) -> list[Point]:
@@ -418,19 +421,28 @@ class Table:
 
     # ---- writing
 
+    def begin(self) -> None:
+        """Write the head of the table, so that a place that takes nothing is known before anything runs."""
+        if self.head != self._head_there:
+            self._write()
+
     def add(self, answers: Sequence[Answer]) -> None:
         """Write the rows of some runs; when this comes back, they are kept."""
         if not answers:
             return
-        grown = False
+        before = dict(self.rows), dict(self.columns)
         for answer in map(self._one_unit, answers):
-            grown |= self._add_columns([self._column(result) for result in answer.results])
+            self._add_columns([self._column(result) for result in answer.results])
             self.rows[answer.id] = self._row(answer)
-        if grown or len(self.rows) == len(answers):
-            self._write()
-        else:
-            lines = _lines(self.head, [self.rows[answer.id] for answer in answers])
-            self.place.append(TABLE, lines, self.text())
+        try:
+            if self.head != self._head_there:
+                self._write()
+            else:
+                lines = _lines(self.head, [self.rows[answer.id] for answer in answers])
+                self.place.append(TABLE, lines, self.text())
+        except BaseException:
+            self.rows, self.columns = before
+            raise
 
     def close(self) -> None:
         """Put the rows into the order of their numbers, and say so on the card."""
@@ -481,11 +493,11 @@ class Table:
         results = [name for name, column in self.columns.items() if column.role == "result"]
         return ["row", "id", "status", *self._swept, *results, "seconds", "reason"]
 
-    def _add_columns(self, columns: Iterable[Column]) -> bool:
-        """Add the columns that are new; whether any was. Older rows get a parameter's default, and no result."""
+    def _add_columns(self, columns: Iterable[Column]) -> None:
+        """Add the columns that are new. Older rows get a parameter's default, and no result."""
         new = {column.name: column for column in columns if column.name not in self.columns}
         if not new:
-            return False
+            return
         self.columns |= new
         place = {each.name: number for number, each in enumerate(self.contract)}
         order = sorted(self.columns, key=lambda name: place.get(name, len(place)))
@@ -493,7 +505,6 @@ class Table:
         defaults = {n: text_of(self.contract.defaults[n]) for n, c in new.items() if c.role == "parameter"}
         for each, row in self.rows.items():
             self.rows[each] = {**defaults, **row}
-        return True
 
     def text(self) -> str:
         """The table as CSV."""
@@ -503,6 +514,7 @@ class Table:
         """Write card and table anew. The card first: it may describe a column too many, never one too few."""
         self.place.write(CARD, self.card())
         self.place.write(TABLE, self.text())
+        self._head_there = self.head
 
     def card(self) -> str:
         """What the table holds: each column with its unit, and the parameters that all rows share."""

@@ -403,6 +403,8 @@ def sweep(wanted: Sweep, say: Say = _say) -> int:
             )
             return STOPPED
         except (OSError, Unreachable) as error:
+            if not table.rows and isinstance(error, OSError):
+                raise Refusal(str(error) if isinstance(place, Bucket) else _no_folder(place, error)) from None
             have = sum(point.id in table.rows for point in wanted.points)
             why = str(getattr(error, "strerror", None) or error).rstrip(".")
             say(f"The sweep stopped: {why}. {have} of {len(wanted.points)} runs are in {place.where(TABLE)}.")
@@ -416,25 +418,30 @@ def _held(folder: Folder) -> Iterator[None]:
         try:
             stack.enter_context(folder.alone())
         except OSError as error:
-            raise Refusal(f"--out cannot be {str(folder.path)!r} ({error.strerror}): give a folder.") from None
+            raise Refusal(_no_folder(folder, error)) from None
         yield
+
+
+def _no_folder(folder: Place, error: OSError) -> str:
+    return f"--out cannot be {folder.where('')!r} ({error.strerror or error}): give a folder that takes files."
 
 
 def _fill(wanted: Sweep, table: Table, place: Place, left: Sequence[Point], text: str, say: Say) -> None:
     """Make the runs that are left, and write each row as its run ends."""
-    table.add([Answer(point.id, "refused", point.reason) for point in left if point.reason])
-    todo = {point.id: point for point in left if not point.reason}
-    if not todo:
-        table.close()
+    if not left:
         return
+    todo = {point.id: point for point in left if not point.reason}
     packed, word = zlib.compress(text.encode()), made_from(text)
     tasks = [
         Task(point.id, point.given, wanted.notebook.stem, str(wanted.notebook.parent), packed, word, wanted.keep)
         for point in todo.values()
     ]
-    pool: Pool = Far(wanted.scheduler) if wanted.scheduler else Local(min(wanted.jobs or cores(), len(tasks)))
+    here = min(wanted.jobs or cores(), max(1, len(tasks)))
+    pool: Pool = Far(wanted.scheduler) if wanted.scheduler and tasks else Local(here)
     count = 0
     try:
+        table.begin()
+        table.add([Answer(point.id, "refused", point.reason) for point in left if point.reason])
         for batch in answers(tasks, pool):
             for answer in batch:
                 if answer.notebook:
