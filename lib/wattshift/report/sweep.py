@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import signal
 import struct
@@ -224,7 +225,7 @@ class Unreachable(Exception):
 class Far:
     """Workers of a dask scheduler, which gives a run whose worker died to another one, three times at most."""
 
-    def __init__(self, address: str, patience: float = PATIENCE) -> None:
+    def __init__(self, address: str) -> None:
         try:
             import distributed
         except ModuleNotFoundError:
@@ -239,7 +240,7 @@ class Far:
                 "for example tcp://127.0.0.1:8786."
             ) from None
         self._executor = self._client.get_executor(pure=False)
-        self._patience, self._seen, self._asked, self._width = patience, time.monotonic(), -1e9, 1
+        self._seen, self._asked, self._width = time.monotonic(), -math.inf, 1
 
     @property
     def width(self) -> int:
@@ -256,8 +257,8 @@ class Far:
             self._asked, self._width = now, threads + 2
             if threads:
                 self._seen = now
-            elif now - self._seen > self._patience:
-                raise Unreachable(f"The scheduler has had no worker for {self._patience:.0f} s.")
+            elif now - self._seen > PATIENCE:
+                raise Unreachable(f"The scheduler has had no worker for {PATIENCE:.0f} s.")
         return self._width
 
     def submit(self, task: Task) -> Future[Answer]:
@@ -278,7 +279,8 @@ def answers(tasks: Sequence[Task], pool: Pool) -> Iterator[list[Answer]]:
     waiting = deque(tasks)
     running: dict[Future[Answer], Task] = {}
     while waiting or running:
-        while waiting and len(running) < pool.width:
+        width = pool.width  # asked at each turn: a pool that has been lost for too long says so
+        while waiting and len(running) < width:
             task = waiting.popleft()
             running[pool.submit(task)] = task
         done, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
