@@ -104,3 +104,31 @@ def test_a_cost_of_nothing_is_left_out_beside_a_price(ax):
     draw.against_costs(ax, price, {"power": free, "cash": dear})
     assert [text.get_text() for text in ax.texts] == ["price", "cash"]
     assert ax.get_ylim()[0] > 1_000
+
+
+def test_surface_with_a_limit_is_grey_above_it_alone(ax):
+    x, y = np.linspace(1, 10, 91), np.linspace(1, 5, 81)
+    draw.surface(ax, x, y, np.outer(y, x), levels=[5, 20], limit=12.0)
+    shaded = ax.collections[0].get_paths()[0].vertices
+    assert (shaded[:, 0] * shaded[:, 1]).min() == pytest.approx(12.0, rel=0.02)
+    (red, green, blue, _) = ax.collections[0].get_facecolor()[0]
+    assert max(red, green, blue) - min(red, green, blue) < 0.03
+
+
+def test_surface_below_its_limit_is_not_shaded(ax):
+    draw.surface(ax, [1, 2], [1, 2], [[1, 2], [2, 4]], levels=[3], limit=99.0)
+    assert len(ax.collections) == 1  # the lines
+
+
+def test_generations_stand_at_their_place_with_names_apart(ax):
+    ax.set(xscale="log", xlim=(5, 200))
+    draw.generations(ax, pd.DataFrame({"name": [2024, 2025, 2016], "mid": [15.1, 15.0, 100.0]}))
+    assert sorted(line.get_xdata()[0] for line in ax.get_lines()) == [15.0, 15.1, 100.0]
+    places = [text.get_position()[0] for text in ax.texts]
+    assert [text.get_text() for text in ax.texts] == ["2025", "2024", "2016"]
+    assert places[1] - places[0] == pytest.approx(0.043)
+
+
+def test_no_generations_draw_nothing(ax):
+    draw.generations(ax, pd.DataFrame({"name": [], "mid": []}))
+    assert not ax.texts

@@ -235,9 +235,11 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(warm.tempfile, "tempdir", str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    names = [f"ws-{gone.pid}-abc", f"ws-{os.getpid()}-abc", "ws-notes-abc", "other"]
+    names = [f"ws-{gone.pid}-abc", f"ws-{gone.pid}-new", f"ws-{os.getpid()}-abc", "ws-notes-abc", "other"]
     for name in names:
         (tmp_path / name).mkdir()
+        if not name.endswith("new"):
+            os.utime(tmp_path / name, (1, 1))
     warm.sweep()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
 

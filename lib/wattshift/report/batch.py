@@ -6,13 +6,12 @@ and run and typesetting of a report happen in a worker process (workers.py).
 
 from __future__ import annotations
 
-import signal
+import math
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from wattshift.report import cache, warm, workers
 from wattshift.report.run import Job, Outcome
@@ -39,6 +38,9 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
             report(outcomes[number])
         makings[number] = made
     left = [number for number in range(len(jobs)) if number not in outcomes]
+    wanted = at_once or workers.cores()
+    if wanted > 1:  # the longest first, so that none is left to run alone at the end; what was never run may be long
+        left.sort(key=lambda number: -(record.seconds if (record := records[number]) else math.inf))
     if left:
         runs = {number: _Clock(jobs[number], records[number]) for number in left}
 
@@ -54,8 +56,8 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
                 runs[number].reached(*what)
                 lines.say(runs[number])
 
-        with _stoppable(), warm.running(), _lines(list(runs.values())) as lines:
-            workers.work([jobs[number] for number in left], at_once or workers.cores(), hear)
+        with warm.running(), _lines(list(runs.values())) as lines:
+            workers.work([jobs[number] for number in left], wanted, hear)
     return exit_code(list(outcomes.values()))
 
 
@@ -82,27 +84,6 @@ def _makings(job: Job) -> dict[str, str]:
         return cache.makings(job)
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let a polite SIGTERM end us the way Ctrl-C does, with everything cleared away; then end as SIGTERM does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked = []
-
-    def stop(*_: Any) -> None:
-        asked.append(True)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if asked:
-            signal.raise_signal(signal.SIGTERM)
 
 
 # ---------------------------------------------------------------------------------------------------- progress
@@ -187,21 +168,17 @@ def _bars(runs: Sequence[_Clock]) -> Iterator[_Lines]:
 
     clocks: Mapping[str, _Clock] = {run.name: run for run in runs}
 
-    class Times(ProgressColumn):
-        """Time, and time left."""
+    class Words(ProgressColumn):
+        """Cells, time, and time left."""
 
         def render(self, task: Task) -> Text:
             run = clocks[task.fields["name"]]
-            if task.finished or run.start is None:
-                return Text("")
-            left = f", {run.left:.0f} s left" if run.left is not None else ""
-            return Text(f"{run.seconds:.0f} s{left}")
+            return Text(run.words() if run.start is not None else "")
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} cells"),
-        Times(),
+        Words(),
         TextColumn("{task.fields[section]}", style="dim"),
     )
     # what is printed meanwhile (stdout too) goes above the bars

@@ -37,6 +37,16 @@ from typing import Any
 PRELOAD = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
+    "ipykernel.debugger",  # with debugpy, 0.1 s; from here to tornado: what a kernel imports while it starts
+    "ipykernel_launcher",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.pylabtools",
+    "IPython.extensions.storemagic",
+    "sqlite3",
+    "tornado.locks",
+    "tornado.platform.asyncio",
+    "tornado.queues",
     "numpy",
     "pandas",
     "scipy.optimize",
@@ -49,7 +59,12 @@ PRELOAD = (
     "statsmodels.tsa.api",
     "seaborn",
     "ipywidgets",
-    "pydantic",
+    "pydantic.fields",
+    "pydantic.functional_validators",
+    "pydantic.json_schema",
+    "pydantic.type_adapter",
+    "pydantic.types",
+    "fontpkg_ibm_plex_sans_arabic",
     "yaml",
 )
 INLINE = "module://matplotlib_inline.backend_inline"
@@ -233,7 +248,7 @@ def become_kernel(request: dict[str, Any]) -> None:
     for file in {nothing, *given}:
         os.close(file)
     os.environ.clear()
-    os.environ.update(request["env"])
+    os.environ.update(ADDED | request["env"])
     time.tzset()
     os.chdir(request["cwd"])
     _as_if_imported_here()
@@ -259,6 +274,7 @@ def _as_if_imported_here() -> None:
 
 
 SETTINGS = ""  # the matplotlibrc that was read while importing
+ADDED: dict[str, str] = {}  # what imports put into the environment, as debugpy does
 
 
 def main() -> None:
@@ -270,7 +286,9 @@ def main() -> None:
     gc.disable()
     request = server = None
     try:
+        before = set(os.environ)
         preload(sys.argv[3:] or PRELOAD)
+        ADDED.update((name, value) for name, value in os.environ.items() if name not in before)
         if matplotlib := sys.modules.get("matplotlib"):
             SETTINGS = matplotlib.matplotlib_fname()
         server = Server(listener)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import json
 import os
 import re
@@ -29,10 +30,13 @@ PAGE_HEIGHT = 590.0  # points that a figure may take, so that its caption stays 
 @cache
 def font_folders() -> tuple[str, ...]:
     """Folders of the fonts in our own dependencies; the fonts of the machine are never used."""
-    import fontpkg_ibm_plex_sans_arabic as plex
-    import matplotlib
-
-    return str(Path(plex.ROOT, "files")), str(Path(matplotlib.get_data_path(), "fonts", "ttf"))
+    found = []
+    for package, under in (("fontpkg_ibm_plex_sans_arabic", "files"), ("matplotlib", "mpl-data/fonts/ttf")):
+        spec = importlib.util.find_spec(package)  # importing them would cost each worker 0.2 s
+        if spec is None or spec.origin is None:
+            raise RuntimeError(f"the fonts of {package} are not installed")
+        found.append(str(Path(spec.origin).parent / under))
+    return found[0], found[1]
 
 
 def pieces_of(document: Document) -> list[prose.Piece]:
@@ -62,13 +66,13 @@ def provenance_facts(document: Document) -> dict[str, Any]:
     for table in given.get("tables") or []:
         got = {key: clean(value) for key, value in table.items() if value not in (None, "", "None")}
         covers = [got.get("range", "").replace("..", " to "), f"{got['rows']} rows" if "rows" in got else ""]
+        covers.append(f"read {got['date_read']}" if "date_read" in got else "")
         terms = [got.get("licence", ""), f"passing on: {got['redistribution']}" if "redistribution" in got else ""]
         facts = {
             "Producer": got.get("producer", ""),
             "Citation": got.get("citation", ""),
             "Address": got.get("url", ""),
             "Covers": "; ".join(c for c in covers if c),
-            "Read": got.get("date_read", ""),
             "Licence": "; ".join(t for t in terms if t),
             "SHA-256": got.get("sha256", ""),
         }

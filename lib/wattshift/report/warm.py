@@ -28,6 +28,7 @@ ENGINE = "WATTSHIFT_ENGINE"  # "plain" for kernels that start the usual way, eve
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 FOLDER = "ws"  # beginning of our temporary folders; short, since the path of a socket has 107 letters at most
 SECONDS_TO_START = 60.0
+SECONDS_TO_KEEP = 3_600.0  # of a folder whose owner is not seen: it may live in another container that shares /tmp
 # without its own folder on the path, and, other than by the flag -P, with the path that a kernel of IPython expects
 START = "import runpy, sys; del sys.path[0], sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
@@ -107,11 +108,13 @@ class Server:
 
 
 def sweep() -> None:
-    """Remove what earlier processes of ours, killed outright, left in the temporary folder."""
+    """Remove what earlier processes of ours, killed outright, left in the temporary folder over an hour ago."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}-*-*"):
         owner = folder.name.split("-")[1]
         with contextlib.suppress(OSError):
-            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not Path("/proc", owner).exists():
+            about = folder.stat()
+            old = time.time() - about.st_mtime > SECONDS_TO_KEEP and about.st_uid == os.getuid()
+            if old and owner.isdigit() and not Path("/proc", owner).exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
 
