@@ -33,7 +33,6 @@ from wattshift import parameters
 from wattshift.parameters import Contract, Json
 from wattshift.refusal import Refusal
 from wattshift.report import warm
-from wattshift.report.batch import _stoppable as stoppable
 from wattshift.report.run import Job, _CellFailed, execute, notebook_bytes, quiet
 from wattshift.report.workers import _Worker, cores, lightly
 from wattshift.sweep import CARD, FIGURE, TABLE, Answer, Folder, Place, Point, Result, Table
@@ -394,7 +393,7 @@ def sweep(wanted: Sweep, say: Say = _say) -> int:
             say(f"{kept} of {len(wanted.points)} runs are in {place.where(TABLE)} already.")
         table.known(wanted.report)
         try:
-            with stoppable(), warm.running() if wanted.scheduler is None else contextlib.nullcontext():
+            with warm.running() if wanted.scheduler is None else contextlib.nullcontext():
                 _fill(wanted, table, place, left, text, say)
         except KeyboardInterrupt:
             with _deaf():
