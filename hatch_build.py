@@ -1,8 +1,8 @@
 """Lets `pip install -e ".[pinned]"` use the pins of requirements.lock, so environment.yml needs no list of its own.
 
 pip's hash mode refuses an editable install in the same call; an extra that repeats the lock's `name==version ; marker`
-lines (without the hashes) is the one way to get both from a single file. The extras for sweeps over machines (`dask`) and
-into object stores (`s3`) name the versions of that same list.
+lines (without the hashes) is the one way to get both from a single file. The extras for sweeps over machines (`dask`)
+and into object stores (`s3`) name the versions of that same list.
 """
 
 import re

@@ -7,6 +7,7 @@ that each also differs from the others in grey print; the marks differ in dash o
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def _swept_lines(
     order: Sequence[str],
 ) -> Figure:
     shown = list(titles)[:12]
-    fig, panels = small_multiples([titles[name] for name in shown], row_height=2.0)
+    fig, panels = small_multiples([textwrap.fill(titles[name], 42) for name in shown], row_height=2.0)
     x, by = order[0], order[1] if len(order) == 2 else None
     for ax, name in zip(panels, shown, strict=True):
         place = _places_on(ax, points[x])
@@ -199,7 +200,7 @@ def _swept_means(
             means = results[name].groupby(place).mean().dropna()
             ax.plot(means.index, means, color=COLOURS["vermillion"], linewidth=1.5)
             ax.margins(x=0.06, y=0.1)
-        row[0].set_title(titles[name])
+        row[0].set_title(textwrap.fill(titles[name], max(30, 84 // len(along))))
         _roomy(row[0], "y")
     for ax, x in zip(grid[-1], along, strict=True):
         ax.set_xlabel(axes[x])

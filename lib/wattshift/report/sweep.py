@@ -501,7 +501,7 @@ def figure(table: Table) -> str | None:
     axes = [name for name, c in table.columns.items() if c.role == "parameter" and frame[name].nunique() > 1]
     results = {name: c for name, c in table.columns.items() if c.role == "result"}
     numbers = frame[list(results)].apply(pd.to_numeric, errors="coerce")
-    shown = [name for name in results if numbers[name].notna().sum() > 1]
+    shown = [name for name in results if numbers[name].nunique() > 1]  # what no run moves is no picture
     shown = [name for name in shown if results[name].headline] or shown
     if not axes or not shown:
         return None
