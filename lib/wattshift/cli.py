@@ -262,6 +262,57 @@ def render(
     return render_many([Job(**job) for job in jobs], at_once=at_once, force=force)
 
 
+@app.command()
+def sweep(
+    notebook: Annotated[str, typer.Argument(help="a file, a name such as 01_halving_impact, or its beginning: 01")],
+    grid: Annotated[list[str] | None, typer.Option(metavar="NAME=V1,V2", help="values of a parameter to sweep")] = None,
+    parameter: Annotated[list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="one value for all")] = None,
+    sample: Annotated[int | None, typer.Option(metavar="N", help="only N sets, spread over the grid")] = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="of the sample")] = 0,
+    jobs: Annotated[int | None, typer.Option(metavar="N", help="runs at once; as many as there are cores")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="tcp://HOST:PORT", help="of dask, for more machines")] = None,
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="or s3://bucket/prefix; reports/build/sweeps")] = None,
+    report: Annotated[str | None, typer.Option(metavar="ROWS", help="PDFs of some rows: numbers or ids, 3,7")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="make failed runs again")] = False,
+    notebooks: Annotated[bool, typer.Option("--notebooks", help="keep the executed notebooks too")] = False,
+) -> int:
+    """Run a notebook over a grid of parameters: one table, a row for each run."""
+    from wattshift import parameters
+    from wattshift import sweep as sweeps
+
+    root = project_root()
+    path = find_notebook(notebook, root)
+    contract = parameters.read(path)
+    axes = sweeps.parse_grid(grid or [])
+    if not axes and not report:
+        first = contract.parameters[0]
+        raise Refusal(f"There is nothing to sweep: give at least one --grid, for example {first.name}={first.example}.")
+    if jobs is not None and not 1 <= jobs <= MOST_JOBS:
+        raise Refusal(f"--jobs cannot be {jobs}: give a whole number from 1 to {MOST_JOBS}, for example 2.")
+    points = sweeps.plan(contract, axes, contract.parse(parameter or []), sample=sample, seed=seed) if axes else []
+    far = out is not None and "://" in out
+    if far and not str(out).startswith("s3://"):
+        raise Refusal(f"--out cannot be {out!r}: give a folder or an address such as s3://bucket/prefix.")
+    from wattshift.report.sweep import Sweep
+    from wattshift.report.sweep import sweep as make
+
+    default = root / "reports" / "build" / "sweeps" / path.stem
+    return make(
+        Sweep(
+            path,
+            contract,
+            points,
+            str(out) if far else writable(Path(out).absolute() if out else default),
+            jobs=jobs,
+            scheduler=scheduler,
+            retry=retry,
+            keep=notebooks,
+            report=[word.strip() for word in (report or "").split(",") if word.strip()],
+            reports=default,
+        )
+    )
+
+
 def plan(
     names: Sequence[str],
     pairs: Sequence[str],

@@ -7,6 +7,7 @@ that each also differs from the others in grey print; the marks differ in dash o
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,115 @@ def small_multiples(
         axes[place].remove()
         axes[place - columns].tick_params(labelbottom=True)
     return fig, axes[: len(titles)]
+
+
+def swept(points: pd.DataFrame, results: pd.DataFrame, axes: Mapping[str, str], titles: Mapping[str, str]) -> Figure:
+    """The results of many runs against the parameters that were swept, one run a row of `points` and of `results`.
+
+    axes: parameter -> its axis label; titles: result -> the title of its panel. With two parameters at most, one of
+    them of six values at most: one panel a result, and a line for each value of that one. Else one panel for each
+    result and parameter: a dot a run, a line through the means, which is how the runs differ along it on average.
+    """
+    levels = {name: int(points[name].nunique()) for name in axes}
+    order = sorted(axes, key=lambda name: (pd.api.types.is_string_dtype(points[name]), -levels[name]))
+    if len(axes) <= 2 and (len(axes) == 1 or levels[order[1]] <= len(COLOURS)):
+        fig = _swept_lines(points, results, axes, titles, order)
+    else:
+        fig = _swept_means(points, results, axes, titles, order)
+    return fig
+
+
+def _swept_lines(
+    points: pd.DataFrame,
+    results: pd.DataFrame,
+    axes: Mapping[str, str],
+    titles: Mapping[str, str],
+    order: Sequence[str],
+) -> Figure:
+    shown = list(titles)[:12]
+    fig, panels = small_multiples([textwrap.fill(titles[name], 42) for name in shown], row_height=2.0)
+    x, by = order[0], order[1] if len(order) == 2 else None
+    for ax, name in zip(panels, shown, strict=True):
+        place = _places_on(ax, points[x])
+        labels: dict[Line2D, str] = {}
+        for index, value in enumerate(sorted(points[by].dropna().unique()) if by else [None]):
+            some = (points[by] == value if by else points[x].notna()) & results[name].notna()
+            at = place[some].sort_values()
+            (line,) = ax.plot(at, results.loc[at.index, name], marker="o", markersize=3.5, **style(index))
+            if by:
+                labels[line] = f"{axes[by].split(',')[0]} {_level(value)}"
+        ax.margins(x=0.06, y=0.1)
+        _roomy(ax, "y")
+        if labels:
+            label_lines(ax, labels)
+    for ax in panels[-2:]:
+        ax.set_xlabel(axes[x])
+    if len(titles) > len(shown):
+        fig.supxlabel(f"The first {len(shown)} of {len(titles)} results; the table has all.", size=7.5, color=MUTED)
+    return fig
+
+
+def _swept_means(
+    points: pd.DataFrame,
+    results: pd.DataFrame,
+    axes: Mapping[str, str],
+    titles: Mapping[str, str],
+    order: Sequence[str],
+) -> Figure:
+    shown, along = list(titles)[:4], list(order)[:4]
+    fig, grid = figure(
+        len(shown), len(along), height=1.75 * len(shown) + 0.5, squeeze=False, sharex="col", sharey="row"
+    )
+    for row, name in zip(grid, shown, strict=True):
+        for ax, x in zip(row, along, strict=True):
+            place = _places_on(ax, points[x])
+            ax.plot(place, results[name], "o", markersize=3, alpha=0.45, color=COLOURS["blue"], markeredgewidth=0)
+            means = results[name].groupby(place).mean().dropna()
+            ax.plot(means.index, means, color=COLOURS["vermillion"], linewidth=1.5)
+            ax.margins(x=0.06, y=0.1)
+        row[0].set_title(textwrap.fill(titles[name], max(30, 84 // len(along))))
+        _roomy(row[0], "y")
+    for ax, x in zip(grid[-1], along, strict=True):
+        ax.set_xlabel(axes[x])
+    left_out = [
+        f"{len(some)} of {len(everything)} {word}"
+        for word, some, everything in (("results", shown, titles), ("parameters", along, order))
+        if len(some) < len(everything)
+    ]
+    note = "A dot is a run; the line joins their means."
+    note += f" Shown: the first {' and '.join(left_out)}; the table has all." if left_out else ""
+    fig.supxlabel(note, size=7.5, color=MUTED)
+    return fig
+
+
+def _places_on(ax: Axes, values: pd.Series[Any]) -> pd.Series[float]:
+    """Where the values lie on the x axis of `ax`: words side by side in their order, numbers and days as they are."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        dates(ax)
+        return pd.Series(mdates.date2num(values), index=values.index)
+    if pd.api.types.is_numeric_dtype(values):
+        ticks = sorted(values.dropna().unique())
+        if len(ticks) <= 6:
+            ax.set_xticks(ticks)
+        thousands(ax, "x")
+        return values.astype(float)
+    words = sorted(values.dropna().unique())
+    short = [word if len(word) <= 18 else word[:17] + "…" for word in words]
+    ax.set_xticks(range(len(words)), short, rotation=20 if sum(map(len, short)) > 30 else 0)
+    return values.map({word: place for place, word in enumerate(words)}).astype(float)
+
+
+def _roomy(ax: Axes, axis: str) -> None:
+    getattr(ax, f"{axis}axis").set_major_locator(ticker.MaxNLocator(5))
+    thousands(ax, axis)
+
+
+def _level(value: Any) -> str:
+    return (
+        plain_number(float(value))
+        if isinstance(value, int | float | np.number)
+        else f"{value}".removesuffix(" 00:00:00")
+    )
 
 
 def style(index: int) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class _Worker:
             start_new_session=True,  # Ctrl-C is for us; a worker ends when we say so
         )
 
-    def send(self, job: Job) -> None:
+    def send(self, job: object) -> None:
         if self.process is None:
             self._start()
         assert self.process is not None
@@ -161,23 +161,25 @@ class _Worker:
 def serve() -> None:
     """Be a worker: jobs on the standard input, progress and outcomes on the standard output, until the input closes.
 
+    A job may also be a callable, as the runs of a sweep are: it is called, and what it gives is its outcome.
+
     When it closes while a job runs, our owner has gone or wants to stop: the job is dropped as by Ctrl-C.
     """
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no message
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _drop)
-    jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, jobs), daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         with lightly():
             from wattshift.report import engine, typst  # noqa: F401  while the first job is on its way
         while (job := jobs.get()) is not None:
-            _put(out, run(job, lambda *at: _put(out, at)))
+            _put(out, job() if callable(job) else run(job, lambda *at: _put(out, at)))
     os._exit(0)  # threads of libraries have nothing more to say
 
 
-def _read(source: IO[bytes], jobs: queue.SimpleQueue[Job | None]) -> None:
+def _read(source: IO[bytes], jobs: queue.SimpleQueue[Any]) -> None:
     busy = False
     with contextlib.suppress(EOFError, struct.error, OSError):
         while True:
