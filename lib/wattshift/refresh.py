@@ -279,7 +279,7 @@ def asker(address: str, timeout: float = TIMEOUT_SECONDS) -> Ask:
         except urllib.error.URLError as error:
             if isinstance(error.reason, TimeoutError):
                 raise Refusal(f"{host} gave no whole answer within {timeout:g} seconds.") from None
-            raise Refusal(f"{host} cannot be reached ({_why(error.reason)}); is there a network?") from None
+            raise Refusal(f"{host} cannot be reached ({_why(error.reason)}); look at the network.") from None
         except (http.client.HTTPException, OSError) as error:
             raise Refusal(f"the answer of {host} broke off ({_why(error)}); try again.") from None
         if promised.isdigit() and len(body) < int(promised):
@@ -361,7 +361,7 @@ def coin_metrics_row(day: dt.date, record: Mapping[str, Any]) -> Row:
 
     difficulty = hashrate x 600 x 144 / (blocks x 2^32), the hashrate in hashes per second (Coin Metrics gives TH/s).
 
-    >>> day = {"asset": "btc", "PriceUSD": "71328.7312", "HashRate": "932514012.7", "BlkCnt": "135",
+    >>> day = {"asset": "btc", "PriceUSD": "71328.7312", "HashRate": "932513615.581", "BlkCnt": "135",
     ...        "IssTotNtv": "421.875", "FeeTotNtv": "3.55204"}
     >>> coin_metrics_row(dt.date(2026, 6, 1), day)
     ('2026-06-01', '71328.73', '932.514', '138955357000000', '135', '421.875', '3.552')
@@ -595,7 +595,7 @@ def check_network_days(frame: pd.DataFrame, new: int) -> None:
     levels, begins = _periods(days)
     for day in days[new - since :]:
         coins = _subsidies(day.first, day.last)
-        issued = frame.issuance_btc[int(day.number)]
+        issued = float(frame.issuance_btc[int(day.number)])
         if round(issued * SATOSHI_PER_BTC) != coins:
             raise Refusal(
                 f"{day.date} has {plain(issued)} BTC of new coins, but heights {day.first:,} to {day.last:,} allow "
@@ -669,7 +669,7 @@ def _plausible_day(frame: pd.DataFrame, i: int) -> None:
 
 
 def _plausible_price(frame: pd.DataFrame, i: int) -> None:
-    price, before = frame.price_usd.iloc[i], frame.price_usd.iloc[i - 1] if i else frame.price_usd.iloc[i]
+    price, before = float(frame.price_usd.iloc[i]), float(frame.price_usd.iloc[max(i - 1, 0)])
     if not (price > 0 and 1 / PRICE_FACTOR <= price / before <= PRICE_FACTOR):
         raise Refusal(
             f"{frame.date.iloc[i].date()} has a price of {plain(price)} USD after {plain(before)} USD; a change by "
@@ -935,9 +935,10 @@ def finish(name: str) -> bool:
 
     If the card in place is that of the waiting table, the table is put in place; otherwise what waits is removed.
     """
+    of = data.card(name)  # refuses a name that is no table before any path is made of it
     folder, finished = data.folder(), False
     waiting_card, waiting_table = folder / f"{name}.yml{PENDING}", folder / f"{name}.csv{PENDING}"
-    if waiting_table.is_file() and data.card(name).sha256 == data.sha256(waiting_table):
+    if waiting_table.is_file() and of.sha256 == data.sha256(waiting_table):
         try:
             waiting_table.replace(folder / f"{name}.csv")
             _sync_folder(folder)
