@@ -1,10 +1,12 @@
-"""The command: what it lists, what it refuses, and with which exit code. No kernel is started here."""
+"""The command: what it lists, what it refuses, with which exit code, and what is left when it is stopped."""
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +182,10 @@ def test_faults_of_all_notebooks_come_at_once(project: Path, capsys: pytest.Capt
 def test_render_hands_over_checked_jobs_and_the_exit_code(project: Path, rendered: list[Any]) -> None:
     assert cli.run(["render", "01", "-p", "price=٠٫٠٦", "--edition", "teaching", "--format", "html,pdf,html"]) == 1
     (job,) = rendered
-    assert (job.notebook, job.name) == (project / "notebooks" / "01_halving_impact.ipynb", "01_halving_impact")
+    assert (job.notebook, job.name) == (
+        project / "notebooks" / "01_halving_impact.ipynb",
+        "01_halving_impact-price-0.06",  # a scenario never writes over the report as it stands
+    )
     assert (job.given, job.edition, job.formats) == ({"price": 0.06}, "teaching", ("html", "pdf"))
     assert (job.out, job.title) == (project / "reports" / "build", None)
     assert not job.out.exists()
@@ -196,6 +201,25 @@ def test_render_without_names_takes_all_notebooks_once(rendered: list[Any]) -> N
     rendered.clear()
     cli.run(["render", "02", "02_equity"])
     assert [job.name for job in rendered] == ["02_equity"]
+
+
+def test_render_without_names_takes_the_run_files_too(project: Path, rendered: list[Any]) -> None:
+    (project / "reports" / "runs").mkdir(parents=True)
+    (project / "reports" / "runs" / "dear.yml").write_text("notebook: 01_halving_impact\nparameters: {price: 0.09}\n")
+    cli.run(["render"])
+    assert [(job.name, job.given) for job in rendered] == [
+        ("01_halving_impact", {}),
+        ("02_equity", {}),
+        ("dear", {"price": 0.09}),
+    ]
+
+
+def test_names_of_scenarios_tell_what_changed_or_are_a_short_hash() -> None:
+    assert cli.scenario("01", {}) == "01"
+    assert cli.scenario("01", {"title": "../../x y"}) == "01-title-..-..-x-y"
+    long, other = (cli.scenario("01", {"rig": "A" * 90 + end}) for end in "12")
+    assert len(long) == len(other) == len("01-") + 8
+    assert long != other
 
 
 def test_a_run_file_is_a_job_and_the_command_line_goes_before_it(
@@ -320,3 +344,43 @@ def test_a_reader_who_leaves_early_is_no_error(project: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 1
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_run_that_is_stopped_leaves_the_last_report_and_no_kernel(project: Path, name: str) -> None:
+    """The cell tells its process, then waits for minutes; the signal goes to the command alone, as `kill` does it."""
+    told, temporary, out = project / "pid.txt", project / "temporary", project / "out"
+    write(project, "03_slow", "# Slow", "price: UsdPerKwh = 0.05")
+    path = project / "notebooks" / "03_slow.ipynb"
+    node = json.loads(path.read_text(encoding="utf-8"))
+    node["metadata"] = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    node["cells"].insert(1, {**node["cells"][1], "metadata": {}, "source": "from wattshift.units import UsdPerKwh"})
+    waiting = f"import os, time\nopen({str(told)!r}, 'w').write(str(os.getpid()))\ntime.sleep(300)"
+    node["cells"].append({**node["cells"][1], "source": waiting})
+    path.write_text(json.dumps(node), encoding="utf-8")
+    temporary.mkdir()
+    out.mkdir()
+    (out / "03_slow.pdf").write_bytes(b"the last good one")
+    start = [sys.executable, "-c", "from wattshift.cli import main; main()", "render", "03", "--out", str(out)]
+    settings: dict[str, Any] = {"cwd": project, "env": {**os.environ, "TMPDIR": str(temporary)}}
+    with subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings) as process:
+        until = time.monotonic() + 60
+        while not (told.exists() and told.read_text()) and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(getattr(signal, name))
+        said, warned = process.communicate(timeout=60)
+    assert (process.returncode, said) == (cli.STOPPED, b"")
+    assert warned.decode().splitlines()[-1] == "Stopped."
+    assert b"Traceback" not in warned
+    assert files_of(out) == {"03_slow.pdf": b"the last good one"}
+    assert list(out.iterdir()) == [out / "03_slow.pdf"]
+    assert [each for each in temporary.iterdir() if each.is_dir()] == []
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):  # killed already; the system may take a moment to forget it
+            os.kill(int(told.read_text()), 0)
+            time.sleep(0.05)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wattshift import costlaws
+from wattshift import costlaws, leadlag
 
 
 def one(*values):
@@ -95,14 +95,22 @@ def test_todays_price_does_not_enter_todays_model():
 
 
 def test_machines_are_not_used_before_they_are_sold():
-    models = pd.DataFrame({"release": ["2016-06", "2018", "2018-01"], "j_per_th": [100.0, 40.0, 50.0]})
+    models = pd.DataFrame(
+        {
+            "release": pd.to_datetime(["2016-06-01", "2018-01-01", "2018-01-01"]),
+            "release_known_to": ["month", "year", "month"],
+            "j_per_th": [100.0, 40.0, 50.0],
+        }
+    )
     days = pd.Series(pd.to_datetime(["2016-06-29", "2018-01-30", "2018-01-31", "2018-12-31", "2022-06-01"]))
     found = costlaws.efficiency_in_use(models, days, least=1)
     assert found.round(4).tolist()[1:4] == [100.0, 70.7107, round((100 * 50 * 40) ** (1 / 3), 4)]
     assert np.isnan(found.iloc[0])
     assert np.isnan(found.iloc[4])  # nothing young is known: no guess
-    as_days = models.assign(release=pd.to_datetime(["2016-06-01", "2018-12-01", "2018-01-01"]))
-    pd.testing.assert_series_equal(found, costlaws.efficiency_in_use(as_days, days, least=1))
+    by_month = models.drop(columns="release_known_to").assign(
+        release=pd.to_datetime(["2016-06-01", "2018-12-01", "2018-01-01"])
+    )
+    pd.testing.assert_series_equal(found, costlaws.efficiency_in_use(by_month, days, least=1))
     assert costlaws.efficiency_in_use(models, days).notna().tolist() == [False, False, False, True, False]
 
 
@@ -146,10 +154,63 @@ def test_inputs_take_subsidy_and_supply_from_the_chain():
             "fees_btc": 1.0,
         }
     )
-    models = pd.DataFrame({"release": ["2023-05"], "j_per_th": [30.0]})
+    models = pd.DataFrame({"release": pd.to_datetime(["2023-05-01"]), "j_per_th": [30.0]})
     frame = costlaws.inputs(daily, models, least=1)
     assert [str(day.date()) for day in frame["date"]] == ["2024-01-14", "2024-01-21"]
     assert frame["subsidy_btc"].tolist() == [6.25, 6.25]
     assert frame["supply_btc"].tolist() == [14 * 900, 21 * 900]
     assert frame["difficulty"].tolist() == [14.0, 21.0]
     assert frame["j_per_th"].tolist() == pytest.approx([30.0, 30.0])
+
+
+def test_efficiency_gain_is_the_planted_one_and_does_not_look_ahead():
+    """J/TH falls by 20 % a year (log): found exactly; a machine known to the year only counts from its end."""
+    release = pd.date_range("2018-01-01", periods=60, freq="MS")
+    years = (release + pd.offsets.MonthEnd(0) - pd.Timestamp("2018-01-31")) / pd.Timedelta(days=365.25)
+    models = pd.DataFrame({"release": release, "release_known_to": "month", "j_per_th": 100 * np.exp(-0.2 * years)})
+    until = pd.Timestamp("2022-12-31")
+    assert costlaws.efficiency_gain(models, until) == pytest.approx(0.2)
+    odd = pd.DataFrame({"release": [pd.Timestamp("2023-01-01")], "release_known_to": "year", "j_per_th": 1.0})
+    assert costlaws.efficiency_gain(
+        pd.concat([models, odd], ignore_index=True), pd.Timestamp("2023-12-30"), years=20
+    ) == (pytest.approx(0.2))
+    assert costlaws.efficiency_gain(models, pd.Timestamp("2018-06-30")) == 0.0
+    assert costlaws.efficiency_gain(models.assign(j_per_th=1 / models["j_per_th"]), until) == 0.0
+
+
+def margin_world(days=2_000, seed=50):
+    """A daily table whose hashrate is such that a kWh earns 0.10 USD give or take 5 % in machines of 50 J/TH."""
+    rng = np.random.default_rng(seed)
+    price = np.exp(6 + np.cumsum(rng.normal(0.002, 0.04, days)))
+    earns = 0.10 * np.exp(rng.normal(0, 0.05, days))
+    hashrate = price * 12.5 * 144 / (earns * 50 * 24 * 1e6 / 1e3)
+    dates = pd.date_range("2014-01-01", periods=days)
+    daily = pd.DataFrame({"date": dates, "price_usd": price, "hashrate_ehs": hashrate, "difficulty": 1e10})
+    daily = daily.assign(blocks=144, issuance_btc=1_800.0, fees_btc=0.0)
+    sold = pd.date_range("2013-01-01", "2019-06-01", freq="90D").to_period("M").to_timestamp()
+    return daily, pd.DataFrame({"release": sold, "j_per_th": 50.0})
+
+
+def test_margin_is_what_a_kwh_earns():
+    daily, models = margin_world()
+    weeks = costlaws.with_margin(leadlag.weekly(daily), costlaws.inputs(daily, models))
+    assert np.exp(weeks["margin"]).mean() == pytest.approx(0.10, rel=0.02)
+    few = costlaws.with_margin(leadlag.weekly(daily.tail(700)), costlaws.inputs(daily, models))
+    assert "margin" not in few  # 100 weeks are too few
+    assert len(few) == 100
+    old = models[~models["release"].between("2014-06-01", "2015-06-30")].reset_index(drop=True)
+    after_gap = costlaws.with_margin(leadlag.weekly(daily), costlaws.inputs(daily, old, memory_years=1))
+    assert after_gap["date"].iloc[0] > pd.Timestamp("2015-12-31")  # three machines are known again; no week before
+    assert (after_gap["date"].diff().dropna() == pd.Timedelta(days=7)).all()
+
+
+def test_margin_verdicts_name_each_sample_once():
+    daily, models = margin_world()
+    late = models[models["release"] >= "2015-06-01"].reset_index(drop=True)
+    starts = [pd.Timestamp("2014-06-01"), pd.Timestamp("2014-01-01")]
+    found = costlaws.margin_verdicts(daily, {"late": late, "all": models}, starts, (2, 3))
+    assert found["machines"].tolist() == ["late"] * 2 + ["all"] * 4  # from one week on, whatever the start
+    assert found.loc[found["machines"] == "late", "first"].nunique() == 1
+    assert (found["first"] >= pd.Timestamp("2014-01-01")).all()
+    assert set(found.loc[found["machines"] == "all", "reads"]) == {"stationary"}
+    assert (found.groupby(["machines", "first", "memory"]).size() == 1).all()

@@ -19,6 +19,7 @@ from wattshift.units import BLOCKS_PER_DAY, HASHES_PER_DIFFICULTY, SECONDS_PER_B
 TABLES = [
     "asic_models",
     "btc_network_daily",
+    "btc_price_tail_coinbase",
     "claims",
     "difficulty_retargets",
     "halvings",
@@ -86,9 +87,17 @@ def test_readme_and_licences_name_every_table_and_its_terms():
 
 def test_of_tables_with_unknown_terms_only_the_announced_part_is_here():
     rigs = data.load("asic_models")
-    assert not rigs["source"].str.contains("UNVERIFIED").any()
+    assert rigs["source"].str.contains("UNVERIFIED").sum() == 20  # as the card says; a notebook leaves them out
     assert data.card("asic_models").redistribution == "unknown"
     assert (rigs.watts / rigs.th_s - rigs.j_per_th).abs().max() < 0.0051  # 2 decimals
+
+
+def test_the_tail_of_prices_begins_where_the_network_table_ends():
+    tail, network = data.load("btc_price_tail_coinbase"), data.load("btc_network_daily")
+    assert data.card("btc_price_tail_coinbase").redistribution == "unknown"
+    assert list(tail.columns) == ["date", "price_usd"]  # no column of the network is known after its last day
+    assert tail.date.iloc[0] - network.date.iloc[-1] == pd.Timedelta(days=1)
+    assert abs(np.log(tail.price_usd.iloc[0] / network.price_usd.iloc[-1])) < 0.1  # one day's move
 
 
 def test_no_card_names_a_folder_of_a_machine():
@@ -123,6 +132,9 @@ def test_a_date_known_to_the_month_or_year_is_its_first_day():
     rigs = data.load("asic_models").set_index("model")
     assert rigs.release["Antminer S9 (11.5T)"] == pd.Timestamp("2016-06-01")
     assert rigs.release["Antminer S19k Pro"] == pd.Timestamp("2023-01-01")  # the source knows the year only
+    assert rigs.release_known_to["Antminer S19k Pro"] == "year"
+    cells = pd.read_csv(data.folder() / "asic_models.csv", dtype="str", index_col="model")
+    assert (rigs.release_known_to == cells.release.str.len().map({4: "year", 7: "month"})).all()
 
 
 def test_a_frame_is_the_callers_own():

@@ -70,3 +70,65 @@ def test_waterfall_leaves_room_above_its_first_bar(ax):
     draw.waterfall(ax, [("subsidy", -50.0), ("fees", 5.0)], start=("before", 100.0), end="after")
     assert ax.get_ylim()[1] >= 110
     assert ax.get_ylim()[0] == 0
+
+
+def test_outlook_draws_past_fan_level_and_marks():
+    past = pd.Series([50.0, 40.0, 30.0], pd.date_range("2026-01-01", periods=3))
+    days = pd.date_range("2026-01-04", periods=4)
+    fan = pd.DataFrame({0.1: [20.0, 15, 12, 10], 0.5: [30.0, 29, 28, 14], 0.9: [40.0, 45, 50, 30]})
+    shares = {"one law": [0.0, 0.2, 0.4, 0.9], "another": [0.0, 0.1, 0.2, 0.8]}
+    draw.outlook(past, days, fan, shares, (25.0, "break-even"), {"halving": days[3]}, ylabel="y", share_label="share")
+    top, low = plt.gcf().axes
+    assert {text.get_text() for text in top.texts} == {"break-even", "halving"}
+    assert {text.get_text() for text in low.texts if text.get_text()} == {"one law", "another"}
+    assert low.get_ylim() == (-0.03, 1.03)
+    assert [line.get_ydata()[-1] for line in low.get_lines()[:2]] == [0.9, 0.8]
+    assert len(top.collections) == 1  # one pair of quantiles, one band
+    plt.close("all")
+
+
+def test_places_shade_the_claim_and_keep_groups_apart():
+    draw.places(
+        {"law": {"a year": ([2020, 2021], [0.1, 0.95]), "half": ([2020], [0.5])}}, claimed=0.8, xlabel="x", ylabel="y"
+    )
+    (ax,) = plt.gcf().axes
+    assert ax.patches[0].get_extents().transformed(ax.transData.inverted()).intervaly.round(6).tolist() == [0.1, 0.9]
+    assert [line.get_marker() for line in ax.get_lines()] == ["o", "x"]
+    assert ax.get_lines()[0].get_ydata().tolist() == [0.1, 0.95]
+    plt.close("all")
+
+
+def test_a_cost_of_nothing_is_left_out_beside_a_price(ax):
+    days = pd.date_range("2024-01-01", periods=50)
+    price, free, dear = (pd.Series(level, index=days) for level in (5e4, 0.0, 4e4))
+    draw.against_costs(ax, price, {"power": free, "cash": dear})
+    assert [text.get_text() for text in ax.texts] == ["price", "cash"]
+    assert ax.get_ylim()[0] > 1_000
+
+
+def test_surface_with_a_limit_is_grey_above_it_alone(ax):
+    x, y = np.linspace(1, 10, 91), np.linspace(1, 5, 81)
+    draw.surface(ax, x, y, np.outer(y, x), levels=[5, 20], limit=12.0)
+    shaded = ax.collections[0].get_paths()[0].vertices
+    assert (shaded[:, 0] * shaded[:, 1]).min() == pytest.approx(12.0, rel=0.02)
+    (red, green, blue, _) = ax.collections[0].get_facecolor()[0]
+    assert max(red, green, blue) - min(red, green, blue) < 0.03
+
+
+def test_surface_below_its_limit_is_not_shaded(ax):
+    draw.surface(ax, [1, 2], [1, 2], [[1, 2], [2, 4]], levels=[3], limit=99.0)
+    assert len(ax.collections) == 1  # the lines
+
+
+def test_generations_stand_at_their_place_with_names_apart(ax):
+    ax.set(xscale="log", xlim=(5, 200))
+    draw.generations(ax, pd.DataFrame({"name": [2024, 2025, 2016], "mid": [15.1, 15.0, 100.0]}))
+    assert sorted(line.get_xdata()[0] for line in ax.get_lines()) == [15.0, 15.1, 100.0]
+    places = [text.get_position()[0] for text in ax.texts]
+    assert [text.get_text() for text in ax.texts] == ["2025", "2024", "2016"]
+    assert places[1] - places[0] == pytest.approx(0.043)
+
+
+def test_no_generations_draw_nothing(ax):
+    draw.generations(ax, pd.DataFrame({"name": [], "mid": []}))
+    assert not ax.texts

@@ -154,6 +154,35 @@ def test_a_halving_after_the_last_day_is_not_aligned(network: pd.DataFrame) -> N
     assert list(early) == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("number", "as_of", "said"),
+    [
+        (4, "2026-06-02", "as_of cannot be 2026-06-02: the network table ends on 2026-06-01"),
+        (
+            4,
+            "2024-06-18",
+            "for halving 4, which came on 2024-04-20: give a day at least 60 days after it, for example 2025",
+        ),
+        (1, "2012-12-31", "for halving 1, which came on 2012-11-28"),
+    ],
+)
+def test_days_that_cannot_tell_the_halving_are_refused(
+    network: pd.DataFrame, number: int, as_of: str, said: str
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        halvings.days_in_use(network, data.load("halvings"), number, as_of)
+    assert said in str(caught.value)
+    assert str(caught.value).count("as_of") == 1
+
+
+def test_days_in_use_end_with_as_of(network: pd.DataFrame) -> None:
+    table = data.load("halvings")
+    assert len(halvings.days_in_use(network, table, 4, "2026-06-01")) == len(network)
+    used = halvings.days_in_use(network, table, 4, "2024-06-19")  # 60 days after 20 April
+    assert used.date.iloc[-1] == pd.Timestamp("2024-06-19")
+    assert used.equals(network.iloc[: len(used)])
+
+
 def test_the_last_day_hides_everything_after_it(network: pd.DataFrame) -> None:
     known = network[network["date"] <= "2024-07-31"]
     frame = halvings.around_halvings(known, data.load("difficulty_retargets"), data.load("halvings"))[4]
@@ -242,6 +271,24 @@ def test_band_of_a_steady_trend_is_the_trend() -> None:
     trend = pd.Series(0.01 * np.arange(-200, 201), index=range(-200, 201))
     band = halvings.placebo_band(trend, 60)
     np.testing.assert_allclose(band[0.05].to_numpy(), 0.01 * np.arange(-60, 61), atol=1e-12)
+
+
+def test_shares_inside_are_of_block_days_after_the_halving_that_have_a_band(paths: dict[int, pd.DataFrame]) -> None:
+    band = halvings.placebo_band(paths[4]["price"], 360)
+    inside = halvings.shares_inside(paths[4], {"price": band})["price"]
+    days = [u for u in range(1, 361) if np.isfinite(band.loc[u, 0.05])]
+    hits = [u for u in days if band.loc[u, 0.05] <= paths[4].loc[u, "price"] <= band.loc[u, 0.95]]
+    assert inside == pytest.approx(len(hits) / len(days), abs=1e-12)
+    assert halvings.shares_inside(paths[4].loc[:0], {"price": band}).empty
+
+
+def test_changes_at_are_those_of_the_paths(paths: dict[int, pd.DataFrame]) -> None:
+    table = pd.DataFrame({"outcome": ["price", "difficulty"], "horizon": [28, 2_000]}, index=[7, 9])
+    changes = halvings.changes_at(table, paths)
+    assert list(changes.columns) == ["1st", "2nd", "3rd", "4th"]
+    assert changes.index.tolist() == [7, 9]
+    assert np.log1p(changes.loc[7, "2nd"]) == pytest.approx(paths[2].loc[28, "price"], abs=1e-12)
+    assert changes.loc[9].isna().all()  # beyond half an era
 
 
 def test_a_window_of_whole_retarget_periods_holds_the_same_number_of_retargets_from_every_start(

@@ -3,10 +3,11 @@
 import doctest
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from wattshift import mining, network
+from wattshift import data, mining, network
 from wattshift.network import DifficultyLaw, PriceLaw, Slices, Start
 
 STEADY = 600 * 2016 / 2015
@@ -400,3 +401,245 @@ def test_share_interval_is_scipys() -> None:
     assert network.share_interval(7, 12) == pytest.approx((exact.low, exact.high))
     assert network.share_interval(0, 4)[0] == 0
     assert network.share_interval(4, 4)[1] == 1
+
+
+# --- laws fitted to the past, and held against what came
+
+
+def made_up_market(days: int = 2_400, seed: int = 20, growth: float = 0.5) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A network without luck or halvings: hashrate grows by `growth` a year (log), the price is a Gaussian walk of 60 %
+    a year without drift. Gives rows of btc_network_daily and of difficulty_retargets."""
+    rng = np.random.default_rng(seed)
+    price = 1_000 * np.exp(np.cumsum(rng.normal(0, 0.6 / np.sqrt(365.25), days)))
+    rate = 100 * np.exp(growth / 365.25 * np.arange(days))
+    table = pd.DataFrame({"date": pd.date_range("2012-12-01", periods=days), "price_usd": price, "hashrate_ehs": rate})
+    table = table.assign(blocks=144, issuance_btc=3_600.0, fees_btc=14.4)
+    height = np.arange(0, 144 * days, 2_016)
+    difficulty = rate[height // 144] * 1e18 * STEADY / 2**32
+    return table, pd.DataFrame({"height": height, "difficulty": difficulty})
+
+
+def test_market_days_start_with_the_price_and_count_all_blocks() -> None:
+    table, _ = made_up_market(30)
+    table.loc[:9, "price_usd"] = np.nan
+    market = network.market_days(table)
+    assert len(market) == 20
+    assert market["height"].iloc[0] == 11 * 144
+    assert market["usd_per_block"].to_numpy() == pytest.approx(25.1 * table["price_usd"].iloc[10:].to_numpy())
+    assert market["hashprice"].iloc[0] == pytest.approx(
+        3_614.4 * table["price_usd"][10] / table["hashrate_ehs"][10] / 1e3
+    )
+
+
+def test_laws_at_find_the_planted_growth_and_the_walk() -> None:
+    """Growth 0.5 a year without noise; deviation of returns 60 % a year within 3 % (standard error 1.9 %)."""
+    table, _ = made_up_market()
+    market = network.market_days(table)
+    prices, answers = network.laws_at(market, market.index[-1])
+    own = answers["own-trend"]
+    assert (own.elasticity, answers["free-entry"].elasticity) == (0.0, 1.0)
+    assert own.trend_per_year == pytest.approx(0.5, abs=0.01)
+    assert prices["random-walk"].daily_returns is not None
+    assert prices["random-walk"].daily_returns.std() * np.sqrt(365.25) == pytest.approx(0.6, rel=0.06)
+    assert prices["trend"].drift_sd == pytest.approx(0.6 / np.sqrt(network.FIT_DAYS / 365.25), rel=0.06)
+    assert prices["flat"].daily_returns is None
+    with pytest.raises(ValueError, match="too few"):
+        network.laws_at(market, market.index[200])
+
+
+def test_nothing_after_an_origin_is_looked_at() -> None:
+    """A crash the day after changes truth, never the fan: places move, and the laws and the start stay."""
+    table, retargets = made_up_market()
+    origin = pd.Timestamp("2017-01-01")
+    crashed = table.assign(price_usd=table["price_usd"].where(table["date"] <= origin, table["price_usd"] / 50))
+    before, after = (network.market_days(t) for t in (table, crashed))
+    assert network.start_at(before, retargets, origin) == network.start_at(after, retargets, origin)
+    runs = [network.backtest(m, retargets, [origin], (182,), 200, np.random.default_rng(3)) for m in (before, after)]
+    assert runs[1]["truth"].iloc[0] == pytest.approx(runs[0]["truth"].iloc[0] / 50)
+    assert (runs[1]["place"] == 0).all()
+    assert not runs[1]["inside"].any()
+    later = network.backtest(before, retargets, [origin, before.index[-100]], (182,), 50, np.random.default_rng(3))
+    assert later["origin"].unique().tolist() == [origin]  # the second future is not over
+
+
+def test_a_right_pair_of_laws_holds_and_a_flat_price_does_not() -> None:
+    """Thirty made-up markets (seeds 100 to 129), each with one origin: the walk on its own trend covers 80 % of truths
+    (standard error 7 %), a flat price next to none, and the score prefers the walk."""
+    parts = []
+    for seed in range(100, 130):
+        table, retargets = made_up_market(1_900, seed)
+        market, origin = network.market_days(table), pd.Timestamp("2017-01-01")
+        parts.append(network.backtest(market, retargets, [origin], (365,), 300, np.random.default_rng(seed)))
+    found = network.calibration(pd.concat(parts)).set_index(["price", "difficulty"])
+    assert (found["trials"] == 30).all()
+    walk, flat = found.loc[("random-walk", "own-trend")], found.loc[("flat", "own-trend")]
+    assert walk["hits"] / 30 == pytest.approx(0.8, abs=0.2)
+    assert bool(walk["holds"])
+    assert flat["hits"] < 5
+    assert not flat["holds"]
+    assert walk["score"] < flat["score"]
+    assert (network.NO_LAW, network.NO_LAW) in found.index
+
+
+def test_start_is_the_difficulty_in_force() -> None:
+    table, retargets = made_up_market(100)
+    market = network.market_days(table)
+    begin = network.start_at(market, retargets, market.index[13])  # the end of day 14: 2,016 blocks found
+    assert begin.height == 2_017
+    assert begin.difficulty == retargets["difficulty"][1]
+    assert begin.fees_btc == pytest.approx(0.1)
+    assert network.start_at(market, retargets, market.index[12], 0.5).fees_btc == 0.5
+    assert network.start_at(market, retargets, market.index[12]).difficulty == retargets["difficulty"][0]
+
+
+def test_under_water_by_hand() -> None:
+    """A flat price at rest, hashprice 31.4 before and 15.7 after a halving 2,016 blocks (14 days) on."""
+    fan = network.forward_paths(
+        steady_start(1_050_000 - 2_016), PriceLaw("flat"), FLAT, 120, 400, np.random.default_rng(5)
+    )
+    whole = float(fan.hashprice[0, 0])
+    between = network.under_water(fan, 0.7 * whole, 100, 1_050_000)
+    assert (between.at_halving, between.later, between.never) == (1.0, 1.0, 0.0)
+    assert between.median * network.DAYS_PER_MONTH == pytest.approx(100 - 14, abs=0.5)
+    assert between.after == pytest.approx(whole / 2, rel=1e-3)
+    assert network.under_water(fan, 0.1, 100, 1_050_000).never == 1.0
+    with pytest.raises(ValueError, match="no path reaches"):
+        network.under_water(fan, 1.0, 100, 1_260_000)
+
+
+def test_a_fan_is_sampled_daily_while_its_paths_halve() -> None:
+    fan = network.forward_paths(
+        steady_start(1_050_000 - 8_064), PriceLaw("flat"), FLAT, 120, 400, np.random.default_rng(5)
+    )
+    days = network.days_to_sample(fan, 112, 1_050_000)
+    step = np.diff(days)
+    assert days[0] == 0
+    assert days[-1] == 112
+    assert step.max() == 14
+    assert (step[(days[1:] > 55) & (days[1:] < 57)] <= 1).all()
+    medians = np.median(fan.at(days), axis=1)
+    falls = medians[1:] / medians[:-1]
+    assert (falls < 0.6).sum() == 1  # one step, not a slope
+
+
+def test_crps_is_that_of_the_normal_distribution() -> None:
+    """Gneiting & Raftery (2007): 0.2336949773 for N(0, 1) at 0; from quantiles of 20,000 equal shares."""
+    drawn = stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    assert network.crps([0.0], drawn[None, :])[0] == pytest.approx(0.2336949773, abs=1e-4)
+    pairs = np.abs(drawn[::40, None] - drawn[None, ::40]).mean()
+    by_pairs = np.abs(drawn[::40] - 1.3).mean() - pairs / 2
+    assert network.crps([1.3], drawn[None, ::40])[0] == pytest.approx(by_pairs)
+    assert network.crps([3.0], [[1.0]]).tolist() == [2.0]
+
+
+def test_chance_to_pass_adds_up_the_binomial() -> None:
+    passed = [k for k in range(14) if network.share_interval(k, 13)[0] <= 0.8 <= network.share_interval(k, 13)[1]]
+    assert network.chance_to_pass(0.6, 13) == pytest.approx(stats.binom.pmf(passed, 13, 0.6).sum())
+    assert network.chance_to_pass(0.8, 13) > 0.9  # 90 % intervals refuse a true claim at most once in ten times
+
+
+def steady(days: int, per_day: float) -> np.ndarray:
+    """Heights at the ends of days that all bring the same number of blocks."""
+    return per_day * np.arange(1, days + 1)
+
+
+def test_a_steady_past_forecasts_itself():
+    heights = steady(2_000, 150)
+    forecast = network.pace_forecast(heights, int(heights[-1]), 15_000)
+    assert forecast[:3] == pytest.approx((100, 100, 100), abs=1e-9)
+    record = network.pace_record(heights, [30_000, 210_000], 15_000)
+    assert record.index.tolist() == [210_000]  # at height 15,000 no stretch of 15,000 blocks was over yet
+    assert record.loc[210_000].tolist() == pytest.approx([100, 100, 100, 100], abs=1e-9)
+
+
+def test_a_forecast_knows_nothing_after_its_height():
+    heights = steady(2_000, 150)
+    other = heights.copy()
+    other[1_000:] = heights[999] + 300 * np.arange(1, 1_001)  # twice as fast from day 1,000 on
+    for height in (149_999, 150_000):
+        assert network.pace_forecast(heights, height, 15_000) == network.pace_forecast(other, height, 15_000)
+    assert network.pace_forecast(other, 300_000, 15_000).early < 99
+
+
+def test_with_too_short_a_past_the_plan_has_to_do():
+    early, middle, late, stretches = network.pace_forecast(steady(300, 144), 300 * 144, 144 * 200)
+    assert np.isnan(early)
+    assert np.isnan(late)
+    assert (middle, stretches) == (200, 100)
+    assert len(network.past_paces(steady(300, 144), 100 * 144, 144 * 200)) == 0
+
+
+def test_only_stretches_begun_within_the_last_two_eras_count():
+    heights = steady(6_000, 144)
+    assert len(network.past_paces(heights, int(heights[-1]), 14_400)) == 420_000 // 144 + 1 - 100
+
+
+def test_eras_by_the_dates_of_the_chain():
+    """The first era took from 9 January 2009 to 28 November 2012: 1,419 days and some, 148 blocks a day."""
+    events = data.load("halvings")
+    start, times, heights = pd.Timestamp("2009-01-09"), events["block_time_utc"].tolist(), events["height"].tolist()
+    eras = network.pace_by_era(start, times, heights)
+    assert eras["blocks"].tolist() == [210_000] * 4
+    assert int(eras["days"][0]) == (pd.Timestamp("2012-11-28") - start).days
+    assert eras["per_day"][0] == pytest.approx(147.9, abs=0.05)
+    assert eras["ahead"].sum() == pytest.approx(840_000 / 144 - (times[-1] - start) / pd.Timedelta(days=1), abs=1e-6)
+    assert len(network.pace_by_era(start, [*times, times[-1] + pd.Timedelta(days=1)], [*heights, heights[-1]])) == 4
+
+
+# --- a watch that never sleeps, and what past halvings did
+
+
+def test_the_watch_delays_as_long_as_a_simulated_one() -> None:
+    """CUSUM with threshold 5.996 against a drop of 13%, 4,000 runs (seed 1): standard error 4.5 blocks of 511."""
+    rng, drop, threshold, runs = np.random.default_rng(1), 0.13, 5.996, 4_000
+    score, blocks = np.zeros(runs), np.zeros(runs)
+    for _ in range(6_000):
+        score = np.where(
+            score > threshold,
+            score,
+            np.maximum(score + np.log(1 - drop) + drop * rng.exponential(1 / (1 - drop), runs), 0),
+        )
+        blocks += score <= threshold
+    assert (score > threshold).all()
+    assert network._run_length(threshold, drop, 1 / (1 - drop), 400) == pytest.approx(blocks.mean() + 1, abs=14)
+
+
+def test_the_watch_is_slower_the_rarer_its_false_alarms() -> None:
+    waits = [network.watch_delay(0.2, hours) for hours in (100.0, 1_000.0, 10_000.0)]
+    assert waits == sorted(waits)
+    # Lorden: the delay grows like ln(blocks between false alarms) / information of a block after the drop
+    per_block = 0.25 - np.log(1.25)  # Kullback-Leibler of exponentials with means 1.25 and 1
+    assert (waits[2] - waits[1]) * 6 * 0.8 == pytest.approx(np.log(10) / per_block, rel=0.05)
+
+
+def test_a_watch_for_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="drop"):
+        network.watch_delay(0.0)
+
+
+def test_free_power_never_stops() -> None:
+    free = network.fleet_slices(0.0, 0.3, 900.0, 33.0)
+    assert network.shock_response(free, 33.0, 0.01, periods=2).frame()["share_off"].tolist() == [0.0] * 4
+
+
+def test_a_stub_of_a_period_moves_its_share_of_the_rigs() -> None:
+    """Half of the losing 40% go within 2,016 blocks, so 1 - 0.5^(1/4) of them within 504."""
+    fleet = two_groups(0.4)
+    stub = network.shock_response(fleet, 60.0, 0.5, blocks_done=1_512, periods=0, stop_share=0.5).frame()
+    whole = network.shock_response(fleet, 60.0, 0.5, periods=0, stop_share=0.5).frame()
+    assert stub["share_off"][1] == pytest.approx(0.4 * (1 - 0.5**0.25))
+    assert whole["share_off"][1] == pytest.approx(0.2)
+
+
+def test_a_halving_is_read_from_the_tables() -> None:
+    """Planted: subsidy halves, price rises by 20%, difficulty 100 -> 90 -> 95 after it; row 40 is the halving's day."""
+    days = 140
+    subsidy = np.where(np.arange(days) < 40, 50.0, 25.0)
+    price, difficulty = np.where(np.arange(days) < 40, 10.0, 12.0), np.where(np.arange(days) < 60, 100.0, 95.0)
+    daily = pd.DataFrame({"blocks": 144, "issuance_btc": 144 * subsidy, "price_usd": price, "difficulty": difficulty})
+    daily["fees_btc"] = 0.0
+    retargets = pd.DataFrame({"height": [2_016, 4_032, 6_048, 8_064], "difficulty": [100.0, 100.0, 90.0, 95.0]})
+    found = network.after_halving(daily, retargets, 5_000, 40)
+    assert found == pytest.approx({"revenue": -0.4, "first_retarget": -0.1, "lowest": -0.1, "difficulty": -0.05})
+    with pytest.raises(ValueError, match="after it"):
+        network.after_halving(daily.head(100), retargets, 5_000, 40)

@@ -192,6 +192,31 @@ def test_a_file_that_is_no_notebook_is_refused(tmp_path: Path, content: bytes) -
         parameters.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda node: node.update(nbformat=3), "open it in JupyterLab and save it again"),
+        (lambda node: node.pop("nbformat"), "open it in JupyterLab and save it again"),
+        (lambda node: node.update(metadata=None), "open it in JupyterLab and save it again"),
+        (lambda node: node["cells"].insert(1, 5), "cell 2 is damaged"),
+        (lambda node: node["cells"].insert(0, {}), "cell 1 is damaged"),
+        (lambda node: node["cells"][0].update(cell_type="codex"), "cell 1 is damaged"),
+        (lambda node: node["cells"][0].pop("metadata"), "cell 1 is damaged"),
+        (lambda node: node["cells"][0].pop("outputs"), "cell 1 is damaged"),
+        (lambda node: node["cells"][0].update(source=["x", 3]), "cell 1 is damaged"),
+        (lambda node: node["cells"][0].update(source=None), "cell 1 is damaged"),
+    ],
+)
+def test_a_damaged_notebook_is_refused_before_a_kernel_meets_it(tmp_path: Path, damage: Any, says: str) -> None:
+    path = tmp_path / "demo.ipynb"
+    notebook(("x: Share = 0.1  # a share", ["parameters"]), path=path)
+    node = json.loads(path.read_text(encoding="utf-8"))
+    damage(node)
+    path.write_text(json.dumps(node), encoding="utf-8")
+    with pytest.raises(Refusal, match=f"demo.ipynb is not a Jupyter notebook of format 4: .*{says}"):
+        parameters.read(path)
+
+
 # ---------------------------------------------------------------- values
 
 

@@ -567,6 +567,22 @@ def test_a_kernel_that_dies_is_a_failure(tmp_path: Path) -> None:
     assert outcome.partial.is_file()
 
 
+def test_a_cell_that_leaves_is_no_whole_report(tmp_path: Path) -> None:
+    outcome = run.run(job_of(tmp_path, "raise SystemExit", "1"))
+    assert outcome.status == "failed"
+    assert 'faulty, cell 5 ("The broken part") failed: it left the notebook' in outcome.message
+
+
+def test_a_missing_kernel_is_a_failure_in_words(tmp_path: Path) -> None:
+    job = job_of(tmp_path, "1")
+    text = job.notebook.read_text(encoding="utf-8").replace('"name": "python3"', '"name": "no-such-kernel"')
+    job.notebook.write_text(text, encoding="utf-8")
+    outcome = run.run(job)
+    assert outcome.status == "failed"
+    assert "no-such-kernel" in outcome.message
+    assert contents(job.out) == {}
+
+
 def test_a_report_that_cannot_be_set_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(tmp_path, "1")
     monkeypatch.setattr(run, "execute", lambda job, _: nbformat.read(job.notebook, as_version=4))

@@ -6,11 +6,13 @@ Whatever is heavy (tables, papermill, Typst) is imported inside the command that
 
 import datetime as dt
 import difflib
+import hashlib
 import io
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -40,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Arabic letters still gets its answer
+    for name in ("SIGTERM", "SIGHUP"):  # to be ended is to be stopped by hand: kernels and half-made files go too
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     code = run(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.stdout.flush()
@@ -281,7 +287,10 @@ def refresh_table(
 
 @app.command()
 def render(
-    notebook: Annotated[list[str] | None, typer.Argument(help="files, names or beginnings (01); all when none")] = None,
+    notebook: Annotated[
+        list[str] | None,
+        typer.Argument(help="files, names or beginnings (01); with none, all of them and every file of reports/runs"),
+    ] = None,
     parameter: Annotated[list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="change a parameter")] = None,
     run_file: Annotated[list[Path] | None, typer.Option("--run", metavar="FILE", help="a file of reports/runs")] = None,
     edition: Annotated[str | None, typer.Option(metavar="report|teaching", help="with or without code")] = None,
@@ -315,9 +324,11 @@ def plan(
     wanted_formats = _formats(formats) if formats is not None else None
     folder = writable((out or root / "reports" / "build").absolute())
     tasks = [read_run(path) for path in run_files]
-    if names or not tasks:
-        chosen = [find_notebook(name, root) for name in names] if names else notebooks(root)
-        tasks = [*(Run(path, str(path), {}) for path in dict.fromkeys(chosen)), *tasks]
+    if not names and not tasks:
+        tasks = [read_run(path) for path in sorted((root / "reports" / "runs").glob("*.yml"))]
+        names = [str(path) for path in notebooks(root)]
+    chosen = dict.fromkeys(find_notebook(name, root) for name in names)
+    tasks = [*(Run(path, str(path), {}) for path in chosen), *tasks]
     if not tasks:
         raise Refusal("There is no notebook to render yet: put one into notebooks/.")
     jobs: list[dict[str, Any]] = []
@@ -326,7 +337,8 @@ def plan(
         try:
             path = find_notebook(task.notebook, root)
             contract = parameters.read(path)
-            given = contract.injection({**task.parameters, **contract.parse(pairs)})
+            typed = contract.parse(pairs)
+            given = contract.injection({**task.parameters, **typed})
         except Refusal as refusal:
             own = "" if len(tasks) == 1 else f"{task.path.stem}: "
             faults += [fault if task.path.stem in fault else own + fault for fault in str(refusal).splitlines()]
@@ -334,7 +346,7 @@ def plan(
         jobs.append(
             {
                 "notebook": path,
-                "name": task.path.stem,
+                "name": scenario(task.path.stem, {name: given[name] for name in typed}),
                 "contract": contract,
                 "given": given,
                 "edition": wanted_edition or task.edition or "report",
@@ -351,6 +363,19 @@ def plan(
     if faults:
         raise Refusal("\n".join(faults))
     return jobs
+
+
+def scenario(name: str, given: Mapping[str, object]) -> str:
+    """What the files of a report are called: no scenario writes over another, or over the report as it stands.
+
+    >>> scenario("01_halving_impact", {"power_price": 0.07, "rig": "Antminer S21"})
+    '01_halving_impact-power_price-0.07-rig-Antminer-S21'
+    """
+    words = "-".join(str(part) for pair in given.items() for part in pair)
+    plain = re.sub(r"[^\w.]+", "-", words, flags=re.ASCII).strip("-.")
+    if len(plain) > 80 or plain.count("-") < 2 * len(given) - 1:
+        plain = hashlib.sha256(words.encode()).hexdigest()[:8]
+    return f"{name}-{plain}" if given else name
 
 
 def _one_of(option: str, value: str, allowed: Sequence[Any]) -> Any:

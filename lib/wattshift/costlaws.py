@@ -6,14 +6,14 @@ machines of the last years, an assumption that every law with energy in it inher
 Pure functions: frames in, frames out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wattshift.leadlag import diebold_mariano
+from wattshift.leadlag import diebold_mariano, log_margin, unit_roots, weekly
 from wattshift.units import HASHES_PER_DIFFICULTY, JOULES_PER_KWH, SECONDS_PER_BLOCK
 
 Floats = NDArray[np.float64]
@@ -22,33 +22,54 @@ HASHES_PER_TERAHASH = 1e12
 
 
 # ---------------------------------------------------------------------------------------------------------- the inputs
-def available_from(release: pd.Series) -> pd.Series:
+def available_from(models: pd.DataFrame) -> pd.Series:
     """Day from which a machine counts as available: the last of its month, so that none is used before it was sold.
 
-    release : texts YYYY-MM, or YYYY, which counts from the end of that year; or days, which stand for their month.
+    models : release (a day that stands for its month), and release_known_to, "month" or "year": a machine known only to
+    the year counts from the end of that year. Without that column every release is known to the month.
 
-    >>> [str(day.date()) for day in available_from(pd.Series(["2023", "2024-02"]))]
+    >>> rigs = pd.DataFrame({"release": pd.to_datetime(["2023-01-01", "2024-02-01"])})
+    >>> rigs["release_known_to"] = ["year", "month"]
+    >>> [str(day.date()) for day in available_from(rigs)]
     ['2023-12-31', '2024-02-29']
     """
-    if pd.api.types.is_datetime64_any_dtype(release):
-        return release + pd.offsets.MonthEnd(0)
-    text = release.astype(str)
-    whole = text.where(text.str.len() > 4, text + "-12").str.slice(0, 7)
-    return pd.to_datetime(whole, format="%Y-%m") + pd.offsets.MonthEnd(0)
+    month = models["release"] + pd.offsets.MonthEnd(0)
+    if "release_known_to" not in models:
+        return month
+    return month.where(models["release_known_to"] != "year", models["release"] + pd.offsets.YearEnd(0))
+
+
+def efficiency_gain(models: pd.DataFrame, until: pd.Timestamp, *, years: float = 8, least: int = 10) -> float:
+    """Yearly fall of log J/TH of new machines: least-squares slope over the models of the last `years` years.
+
+    models : release, release_known_to (see `available_from`), j_per_th; until : last day known. Never negative; 0 where
+    fewer than `least` models, or fewer than three release days, are known.
+
+    >>> models = pd.DataFrame({"release": pd.to_datetime(["2020-12-31", "2021-12-31", "2022-12-31"])})
+    >>> models["j_per_th"] = [40.0, 20.0, 10.0]
+    >>> round(efficiency_gain(models, pd.Timestamp("2023-06-01"), least=3), 3)
+    0.693
+    """
+    born = available_from(models)
+    lately = (born <= until) & (born > until - pd.Timedelta(days=years * 365.25))
+    if lately.sum() < least or born[lately].nunique() < 3:
+        return 0.0
+    age = (born[lately] - until) / pd.Timedelta(days=365.25)
+    return max(0.0, -float(np.polyfit(age, np.log(models.loc[lately, "j_per_th"]), 1)[0]))
 
 
 def efficiency_in_use(models: pd.DataFrame, dates: pd.Series, *, memory_years: float = 3, least: int = 3) -> pd.Series:
     """Stand-in for the fleet's J/TH on each date: geometric mean of the models of the last `memory_years` years.
 
-    models : release (see `available_from`), j_per_th; dates : days. NaN where fewer than `least` models are that young.
-    An assumption, not a measurement: sales, retirements and tuned-down machines are unknown.
+    models : release, release_known_to (see `available_from`), j_per_th; dates : days. NaN where fewer than `least`
+    models are that young. An assumption, not a measurement: sales, retirements and tuned-down machines are unknown.
 
-    >>> models = pd.DataFrame({"release": ["2016-06", "2018"], "j_per_th": [100.0, 25.0]})
+    >>> models = pd.DataFrame({"release": pd.to_datetime(["2016-06-01", "2018-12-01"]), "j_per_th": [100.0, 25.0]})
     >>> days = pd.Series(pd.to_datetime(["2016-06-29", "2016-06-30", "2019-01-01", "2020-01-01"]))
     >>> efficiency_in_use(models, days, least=1).round(6).tolist()
     [nan, 100.0, 50.0, 25.0]
     """
-    born = available_from(models["release"]).to_numpy()
+    born = available_from(models).to_numpy()
     log = np.log(models["j_per_th"].to_numpy(dtype=float))
     memory = np.timedelta64(round(memory_years * 365.25), "D")
     days = dates.to_numpy().astype(born.dtype)
@@ -81,6 +102,56 @@ def inputs(daily: pd.DataFrame, models: pd.DataFrame, *, memory_years: float = 3
     frame["j_per_th"] = efficiency_in_use(models, days["date"], memory_years=memory_years, least=least)
     frame = frame.iloc[(len(frame) - 1) % 7 :: 7]
     return frame[frame["price_usd"].notna()].reset_index(drop=True)
+
+
+LEAST_WEEKS = 156
+"""Weeks with a mining margin below which none is used: three years."""
+
+
+def with_margin(weeks: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Weeks of `leadlag.weekly` with subsidy_btc, j_per_th and margin (`leadlag.log_margin`) beside them.
+
+    frame : `inputs` of the same daily table, so that the weeks end on the same days. Kept are the weeks after the last
+    one for which no machines are known, so that none is missing between; if they are fewer than LEAST_WEEKS, all weeks
+    are given back as they were, without the columns.
+    """
+    joined = weeks.merge(frame[["date", "subsidy_btc", "j_per_th"]], on="date", how="left")
+    price, hashrate = np.exp(joined["log_price"].to_numpy()), np.exp(joined["log_hashrate"].to_numpy())
+    joined["margin"] = log_margin(price, joined["subsidy_btc"].to_numpy(), hashrate, joined["j_per_th"].to_numpy())
+    blank = np.flatnonzero(joined["margin"].isna())
+    known = joined.iloc[blank[-1] + 1 :] if len(blank) else joined
+    return known.reset_index(drop=True) if len(known) >= LEAST_WEEKS else weeks
+
+
+def margin_verdicts(
+    daily: pd.DataFrame,
+    catalogues: Mapping[str, pd.DataFrame],
+    starts: Sequence[pd.Timestamp],
+    memories: Sequence[float] = (2, 3, 4),
+) -> pd.DataFrame:
+    """How the tests of the mining margin turn with machines, first week and the age up to which machines count.
+
+    daily, and each of catalogues : as `inputs` takes them; starts : first days of the comparison
+    One row per different sample, by catalogue, then first week, then memory: machines (name of the catalogue), first
+    (week), weeks, memory (years), adf_p, kpss_p, reads (as `unit_roots` around a level). Too short samples are left
+    out.
+    """
+    rows = []
+    for name, models in catalogues.items():
+        for memory in memories:
+            frame = inputs(daily, models, memory_years=memory)
+            for start in starts:
+                weeks = with_margin(weekly(daily[daily["date"] >= start]), frame)
+                if "margin" in weeks:
+                    one = unit_roots({name: weeks["margin"].to_numpy()}, "level").iloc[0]
+                    first = weeks["date"].iloc[0]
+                    rows.append((name, first, len(weeks), memory, one["adf_p"], one["kpss_p"], one["reads"]))
+    table = pd.DataFrame(rows, columns=["machines", "first", "weeks", "memory", "adf_p", "kpss_p", "reads"])
+    order = {name: place for place, name in enumerate(catalogues)}
+    table = table.drop_duplicates(["machines", "first", "memory"])
+    return table.sort_values(
+        ["machines", "first", "memory"], key=lambda column: column.map(order) if column.name == "machines" else column
+    ).reset_index(drop=True)
 
 
 # ------------------------------------------------------------------------------------------------------------ the laws

@@ -342,10 +342,23 @@ def _signed(format: str, change: float) -> str:
 
 
 def surface(
-    ax: Axes, x: ArrayLike, y: ArrayLike, z: ArrayLike, *, levels: Sequence[float], format: str = "{:,.0f}"
+    ax: Axes,
+    x: ArrayLike,
+    y: ArrayLike,
+    z: ArrayLike,
+    *,
+    levels: Sequence[float],
+    format: str = "{:,.0f}",
+    limit: float | None = None,
 ) -> QuadContourSet:
-    """A quantity over two others: pale shading, contour lines with their values. z: shape (len(y), len(x))."""
-    ax.contourf(x, y, z, levels=levels, cmap=_pale("blue"), extend="both")
+    """A quantity over two others: pale shading, contour lines with their values. z: shape (len(y), len(x)).
+
+    limit: where the quantity exceeds it one flat grey, and no shading elsewhere (a threshold that must survive print).
+    """
+    if limit is None:
+        ax.contourf(x, y, z, levels=levels, cmap=_pale("blue"), extend="both")
+    elif (top := float(np.max(z))) > limit:
+        ax.contourf(x, y, z, levels=[limit, 1.01 * top], colors=[_mix(MUTED, 0.18)])
     lines = ax.contour(x, y, z, levels=levels, colors=INK, linewidths=0.7)
     ax.clabel(lines, fmt=lambda value: format.format(value).replace("-", "−"), fontsize=7.5, inline_spacing=3)
     ax.grid(visible=False)
@@ -561,6 +574,26 @@ def ranges(ax: Axes, rows: pd.DataFrame) -> None:
     ax.grid(visible=False, axis="y")
 
 
+def generations(ax: Axes, rows: pd.DataFrame) -> None:
+    """Thin uprights with their names on end above the plot, moved apart where they would touch: release years over an
+    axis of efficiency. Call it when the x limits stand.
+
+    rows: columns name and mid, mid in units of the x axis.
+    """
+    rows = rows.sort_values("mid")
+    points = [(float(mid), 0.0) for mid in rows["mid"]]
+    if not points:
+        return
+    wanted = ax.transAxes.inverted().transform(ax.transData.transform(points))[:, 0]
+    for name, mid, place in zip(rows["name"], rows["mid"], spread(wanted, 0.043), strict=True):
+        ax.axvline(mid, color=MUTED, linewidth=0.6, linestyle=(0, (1, 2)), zorder=1.6)
+        ax.annotate(
+            str(name), (mid, 1), (place, 1.05), xycoords=("data", "axes fraction"), textcoords="axes fraction",
+            rotation=90, ha="center", va="bottom", fontsize=7, color=MUTED,
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0},
+        )  # fmt: skip
+
+
 def dots(ax: Axes, x: Any, y: ArrayLike, *, index: int = 0, hollow: bool = False) -> Line2D:
     """Many observations, filled or hollow (a second group must differ in grey print too). y may hold NaN.
 
@@ -669,13 +702,68 @@ def shade(ax: Axes, first: Any, last: Any, text: str | None = None, *, size: flo
 def against_costs(ax: Axes, price: pd.Series[float], costs: Mapping[str, pd.Series[float]]) -> None:
     """A price in bold and the costs it has to beat, both on a logarithmic axis, each labelled at its end.
 
-    price, costs : USD per BTC by day (DatetimeIndex); the price has to lie above a cost for it to be earned
+    price, costs : USD per BTC by day (DatetimeIndex); the price has to lie above a cost for it to be earned. A cost
+    that is nothing has no place on the axis and is left out.
     """
     price_line = ax.plot(price.index, price, color=INK, linewidth=2.0)[0]
     lines = {price_line: "price"}
     for place, (name, cost) in enumerate(costs.items()):
+        if not (cost > 0).any():
+            continue
         lines[ax.plot(cost.index, cost, **style(place))[0]] = name
     plain_log(ax)
     dates(ax)
     ax.set_ylabel("USD per BTC")
     label_lines(ax, lines)
+
+
+def outlook(
+    seen: pd.Series[float],
+    days: ArrayLike,
+    quantiles: pd.DataFrame,
+    shares: Mapping[str, ArrayLike],
+    level: tuple[float, str],
+    marks: Mapping[str, Any],
+    *,
+    ylabel: str,
+    share_label: str,
+) -> None:
+    """A past that runs into a fan on a log scale with a level to stay above; under it, shares of paths that do not.
+
+    seen: the past by day. days, quantiles, shares: the fan as `fan` takes it, and lines between 0 and 1 over the same
+    days. level: its value and name. marks: label and day of dashed uprights, in both panels.
+    """
+    _, (ax, low) = figure(2, 1, height=3.9, sharex=True, height_ratios=[1.9, 1])
+    ax.plot(seen.index, seen, color=INK, linewidth=1.2)
+    fan(ax, days, quantiles)
+    plain_log(ax)
+    ax.set_ylabel(ylabel)
+    lines = curves(low, days, shares)
+    low.set(ylim=(-0.03, 1.03), ylabel=share_label)
+    percent(low)
+    dates(low)
+    mark_level(ax, *level, side="left" if float(seen.min()) > 1.1 * level[0] else "right")
+    for text, day in marks.items():
+        mark(ax, day, text)
+        mark(low, day)
+    label_lines(low, lines)
+
+
+def places(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, claimed: float, xlabel: str, ylabel: str
+) -> None:
+    """Where truths fell in their fans (0 to 1), one panel a title; the central share `claimed` is shaded.
+
+    panels: title -> name of a group -> x and places. Groups differ in colour and mark: dot, cross.
+    """
+    _, axes = figure(1, len(panels), height=2.2, sharey=True, squeeze=False)
+    for ax, (title, groups) in zip(axes.flat, panels.items(), strict=True):
+        ax.axhspan((1 - claimed) / 2, (1 + claimed) / 2, color=COLOURS["blue"], alpha=0.12, linewidth=0)
+        for (name, (x, y)), shape, colour in zip(
+            groups.items(), "ox", (COLOURS["blue"], COLOURS["vermillion"]), strict=False
+        ):
+            ax.plot(x, y, shape, color=colour, markersize=4.5, label=name)
+        ax.set(title=title, xlabel=xlabel, ylim=(-0.06, 1.06))
+        ax.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    percent(axes[0, 0])
+    axes[0, 0].set_ylabel(ylabel)

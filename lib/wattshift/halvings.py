@@ -48,10 +48,12 @@ SMOOTHING_BLOCK_DAYS = 7  # hashrate and fees are means over the last 1,008 bloc
 SMOOTHING_BLOCKS = SMOOTHING_BLOCK_DAYS * BLOCKS_PER_DAY  # block luck in a mean of them: 1/sqrt(1008) = 3.1 %
 RETARGET_BLOCK_DAYS = BLOCKS_PER_RETARGET // BLOCKS_PER_DAY  # 14: a window of k x 14 holds k retargets from any start
 MIN_WINDOWS = 3  # fewer disjoint windows than this give no band and no test
+LEAST_DAYS_AFTER = 60  # days between a halving and the last day in use, or there is nothing to tell
 HORIZONS = (28, 84, 182, 336)  # block-days: 2, 6, 13 and 24 whole retarget periods
 OUTCOMES = ("price", "hashrate", "difficulty", "fee_share", "hashprice")
 WORDS = {name: name.replace("_", " ") for name in OUTCOMES}
 ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth"}
+SHORT_ORDINALS = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th"}
 
 
 # ---- the clock
@@ -94,6 +96,34 @@ def day_of_height(daily: pd.DataFrame, height: int) -> int:
             f"choose an earlier halving or a later as_of, for example halving=1."
         )
     return row
+
+
+def days_in_use(daily: pd.DataFrame, halvings: pd.DataFrame, halving: int, as_of: str | pd.Timestamp) -> pd.DataFrame:
+    """The daily table up to and with `as_of`; a report is told around a halving that those days hold.
+
+    daily    : column date, one row a day, rising
+    halvings : columns halving, block_time_utc
+    Raises Refusal when as_of lies after the table, or less than `LEAST_DAYS_AFTER` days after the halving.
+
+    >>> daily = pd.DataFrame({"date": pd.date_range("2024-04-01", "2024-12-31")})
+    >>> table = pd.DataFrame({"halving": [4], "block_time_utc": pd.to_datetime(["2024-04-20 00:09:27"])})
+    >>> len(days_in_use(daily, table, 4, "2024-07-09"))
+    100
+    """
+    day, last = pd.Timestamp(as_of), daily["date"].iloc[-1]
+    event = halvings.set_index("halving")["block_time_utc"][halving].normalize()
+    if day > last:
+        raise Refusal(
+            f"as_of cannot be {day:%Y-%m-%d}: the network table ends on {last:%Y-%m-%d}, so give that day or "
+            "an earlier one."
+        )
+    if day < event + pd.Timedelta(days=LEAST_DAYS_AFTER):
+        raise Refusal(
+            f"as_of cannot be {day:%Y-%m-%d} for halving {halving}, which came on {event:%Y-%m-%d}: give a day at "
+            f"least {LEAST_DAYS_AFTER} days after it, for example {event + pd.Timedelta(days=365):%Y-%m-%d}, or an "
+            "earlier halving."
+        )
+    return daily[daily["date"] <= day].reset_index(drop=True)
 
 
 def height_from_issuance(daily: pd.DataFrame, row: int, subsidy_before: float, subsidy_after: float) -> int:
@@ -383,6 +413,42 @@ def placebo_band(
         rows.append([*spread, len(changes), windows])
     index = pd.RangeIndex(-width, width + 1, name="offset")
     return pd.DataFrame(rows, index=index, columns=[*levels, "dates", "windows"])
+
+
+def shares_inside(paths: pd.DataFrame, bands: dict[str, pd.DataFrame]) -> "pd.Series[float]":
+    """Share of the block-days after the halving on which each path lies inside its band, where there is a band.
+
+    paths : `log_paths` frame; bands : outcome -> `placebo_band` with the levels 0.05 and 0.95
+    Index: the outcomes for which at least one block-day after the halving has a band.
+
+    >>> band = pd.DataFrame({0.05: [0.0, -1, -1], 0.95: [0.0, 1, 1]}, index=[0, 1, 2])
+    >>> shares_inside(pd.DataFrame({"price": [0.0, 0.5, 3.0]}), {"price": band}).to_dict()
+    {'price': 0.5}
+    """
+    shares: dict[str, float] = {}
+    for name, band in bands.items():
+        after = band.loc[1:, [0.05, 0.95]].join(paths[name].rename("path")).dropna()
+        if len(after):
+            shares[name] = float(after["path"].between(after[0.05], after[0.95]).mean())
+    return pd.Series(shares, dtype=float)
+
+
+def changes_at(looks: pd.DataFrame, paths: dict[int, pd.DataFrame]) -> pd.DataFrame:
+    """What each halving showed in every look: relative change from the halving to the look's horizon.
+
+    looks : columns outcome, horizon; paths : halving -> `log_paths` frame
+    Rows as `looks`, one column per halving (its ordinal, "1st" ...); NaN where the data do not reach.
+
+    >>> one = pd.DataFrame({"price": [0.0, np.log(2)]}, index=[0, 28])
+    >>> changes_at(pd.DataFrame({"outcome": ["price"], "horizon": [28]}), {4: one})["4th"].round(9).tolist()
+    [1.0]
+    """
+    pairs = looks[["outcome", "horizon"]].to_numpy().tolist()
+    columns = {
+        SHORT_ORDINALS[number]: [float(np.expm1(frame[name].get(int(length), np.nan))) for name, length in pairs]
+        for number, frame in paths.items()
+    }
+    return pd.DataFrame(columns, index=looks.index)
 
 
 def _windows(stretch: pd.Series, length: int, statistic: Statistic = "change") -> int:

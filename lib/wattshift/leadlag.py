@@ -26,7 +26,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.tsa.stattools import adfuller, coint
-from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
 from wattshift.units import BLOCKS_PER_DAY, JOULES_PER_KWH, SECONDS_PER_DAY
 
@@ -34,7 +33,8 @@ Floats = NDArray[np.float64]
 
 DAYS_PER_WEEK = 7
 
-# MacKinnon and Johansen tables ship with statsmodels; the two below are printed tables.
+# MacKinnon's tables ship with statsmodels; those below are printed ones.
+JOHANSEN_5_PERCENT = (25.87, 12.52)  # MacKinnon, Haug & Michelis (1999), case IV, two series: rank 0, rank 1 at most
 GREGORY_HANSEN_5_PERCENT = {"level": -4.61, "level and trend": -4.99, "regime": -4.95}  # 1996, table 1, m = 1, ADF*
 KPSS_TABLE = {  # Kwiatkowski, Phillips, Schmidt & Shin (1992), table 1: upper-tail probabilities and critical values
     "level": ((0.10, 0.05, 0.025, 0.01), (0.347, 0.463, 0.574, 0.739)),
@@ -282,13 +282,32 @@ def gregory_hansen(
     return best, where
 
 
+def johansen(hashrate: Floats, price: Floats, lags: int) -> tuple[float, float]:
+    """Trace statistics of rank 0 and of rank 1 at most (Johansen 1995, case H*: MacKinnon et al.'s IV).
+
+    A linear trend may stand in the relation and in each series, no quadratic one: the trend is restricted to the
+    relation, the constant is free. lags : lagged differences. Compare with JOHANSEN_5_PERCENT.
+    """
+    levels = np.column_stack([hashrate, price])
+    growth = np.diff(levels, axis=0)
+    n = len(growth) - lags
+    short = np.column_stack([np.ones(n), *(growth[lags - i : len(growth) - i] for i in range(1, lags + 1))])
+    both = np.column_stack([growth[lags:], levels[lags:-1], np.arange(n) / n])
+    both -= short @ np.linalg.lstsq(short, both, rcond=None)[0]
+    moment = both.T @ both
+    s00, s01, s11 = moment[:2, :2], moment[:2, 2:], moment[2:, 2:]
+    roots = np.linalg.eigvals(np.linalg.solve(s11, s01.T @ np.linalg.solve(s00, s01))).real
+    first, second = (float(-n * np.log1p(-root)) for root in np.sort(roots)[:0:-1])
+    return first + second, second
+
+
 def cointegration(weeks: pd.DataFrame, lags: int) -> pd.DataFrame:
     """Tests of "no long-run relation" between log price and log hashrate, each allowing a linear trend in it.
 
     weeks : as `weekly` gives; lags : lagged differences in the Johansen and Gregory-Hansen tests.
     One row a test: test, statistic, critical (5 %), p (NaN where only a table exists), rejects, break_date (NaT unless
-    a break was searched). Engle-Granger: MacKinnon p, trend in the relation, both normalisations. Johansen: trace
-    statistic of rank 0, with an unrestricted linear trend (det_order 1).
+    a break was searched). Engle-Granger: MacKinnon p, trend in the relation, both normalisations. Johansen: `johansen`;
+    its second row asks whether there is more than one relation, which for two series means that neither wanders.
     """
     price, hashrate = weeks["log_price"].to_numpy(), weeks["log_hashrate"].to_numpy()
     most = int(min(13, len(price) // 8))
@@ -296,9 +315,9 @@ def cointegration(weeks: pd.DataFrame, lags: int) -> pd.DataFrame:
     for name, y, x in (("hashrate on price", hashrate, price), ("price on hashrate", price, hashrate)):
         t, p, critical = coint(y, x, trend="ct", maxlag=most, autolag="aic")
         rows.append((f"Engle-Granger, {name}", float(t), float(critical[1]), float(p), bool(p < 0.05), None))
-    johansen = coint_johansen(np.column_stack([hashrate, price]), 1, lags)
-    trace, critical5 = float(johansen.lr1[0]), float(johansen.cvt[0, 1])
-    rows.append(("Johansen trace, rank 0", trace, critical5, float("nan"), trace > critical5, None))
+    traces = zip(("rank 0", "rank 1 at most"), johansen(hashrate, price, lags), JOHANSEN_5_PERCENT, strict=True)
+    for name, trace, critical5 in traces:
+        rows.append((f"Johansen trace, {name}", trace, critical5, float("nan"), trace > critical5, None))
     for kind in ("level and trend", "regime"):
         t, at = gregory_hansen(hashrate, price, kind, lags)
         critical5 = GREGORY_HANSEN_5_PERCENT[kind]
@@ -340,7 +359,8 @@ def long_run_tests(weeks: pd.DataFrame, lags: int) -> pd.DataFrame:
     )
     both = cointegration(weeks, lags)
     name = both["test"].str.partition(", ")
-    related = both.assign(test=name[0], subject="the two, " + name[2], null="no relation").drop(columns="p")
+    nulls = np.where(name[2] == "rank 1 at most", "one relation at most", "no relation")
+    related = both.assign(test=name[0], subject="the two, " + name[2], null=nulls).drop(columns="p")
     single = pd.concat([adf, kpss_rows]).sort_index(kind="stable")
     single["break_date"] = pd.Series(index=single.index, dtype=related["break_date"].dtype)
     return pd.concat([single, related[single.columns]], ignore_index=True)
@@ -446,22 +466,68 @@ def half_life(speed: float) -> float:
 def both_ways(weeks: pd.DataFrame, gaps: Mapping[str, Floats], lags: int) -> pd.DataFrame:
     """Error-correction equations in both directions for each gap: who moves when price and hashrate have drifted apart?
 
-    One row a gap and direction: gap, mover ("hashrate", "price"), speed (log points a week per log point of gap), low,
-    high (95 %), p, closes (True where the sign closes the gap), half_life (weeks, by this mover alone), lags_f, lags_p
-    (joint test that the other series' recent growth adds nothing).
+    One row a gap and direction: gap, mover ("hashrate", "price"), speed (share of the gap that the mover closes a week;
+    negative where it opens it), low, high (95 %, turned like the speed), t (HAC), half_life (weeks, by this mover
+    alone), lags_p (joint test that the other series' recent growth adds nothing). t is not Student's where the gap was
+    estimated or has a root: judge it by `chance_of_speed`.
     """
     series = {"hashrate": weeks["log_hashrate"].to_numpy(), "price": weeks["log_price"].to_numpy()}
     rows = []
     for name, gap in gaps.items():
         for mover, other, sign in (("hashrate", "price", 1), ("price", "hashrate", -1)):
             fit = ecm(series[mover], series[other], gap, lags)
-            speed = fit.at("gap")[0]
+            speed, error = sign * fit.at("gap")[0], fit.at("gap")[1]
+            low, high = sorted(sign * end for end in fit.interval("gap"))
             joint = wald(fit, [f"cause{i}" for i in range(1, lags + 1)])
-            life = half_life(sign * speed)
-            closes = sign * speed > 0
-            rows.append((name, mover, speed, *fit.interval("gap"), fit.p("gap"), closes, life, joint.f, joint.p))
-    columns = ["gap", "mover", "speed", "low", "high", "p", "closes", "half_life", "lags_f", "lags_p"]
+            rows.append((name, mover, speed, low, high, speed / error, half_life(speed), joint.p))
+    columns = ["gap", "mover", "speed", "low", "high", "t", "half_life", "lags_p"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def untied(weeks: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """A world without a tie: two independent walks with the drifts and spreads of `weeks`, and its luck.
+
+    Growths are Gaussian. The luck of blocks, of standard error 1/sqrt(blocks), is laid on each week's log hashrate, and
+    its share of the growth's variance is taken off the walk. Everything else of `weeks` stays as it is; a column
+    `margin` moves with the new price and hashrate.
+    """
+    price, hashrate = weeks["log_price"].to_numpy(), weeks["log_hashrate"].to_numpy()
+    n, luck = len(weeks), 1 / np.sqrt(weeks["blocks"].to_numpy(dtype=float))
+    growth = np.diff(hashrate)
+    news = np.sqrt(max(float(growth.var() - 2 * (luck**2).mean()), 0.1 * float(growth.var())))
+    walk_price = np.cumsum(np.concatenate([price[:1], rng.normal(np.diff(price).mean(), np.diff(price).std(), n - 1)]))
+    walk = np.cumsum(np.concatenate([hashrate[:1], rng.normal(growth.mean(), news, n - 1)])) + luck * rng.normal(size=n)
+    made = weeks.assign(log_price=walk_price, log_hashrate=walk)
+    if "margin" in weeks:
+        made["margin"] = weeks["margin"] + (walk_price - price) - (walk - hashrate)
+    return made
+
+
+def gaps_of(weeks: pd.DataFrame) -> dict[str, Floats]:
+    """The gaps between the series: "line" (`long_run`, estimated) and, where there is a column margin, "margin"."""
+    found = {"line": long_run(weeks["log_hashrate"].to_numpy(), weeks["log_price"].to_numpy())[1]}
+    if "margin" in weeks:
+        found["margin"] = weeks["margin"].to_numpy() - float(weeks["margin"].mean())
+    return found
+
+
+def chance_of_speed(
+    answers: pd.DataFrame, weeks: pd.DataFrame, lags: int, draws: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    """What a world without a tie would show: `answers` with chance and usual added.
+
+    answers : `both_ways` of `gaps_of(weeks)`. `draws` worlds of `untied` are put through the same steps. chance: share
+    of them in which the mover's t is at least as large ((1 + count) / (1 + draws), one-sided: closing). usual: their
+    mean speed, which the estimate of a line alone brings about.
+    """
+    worlds = (untied(weeks, rng) for _ in range(draws))
+    seen = pd.concat([both_ways(world, gaps_of(world), lags) for world in worlds])
+    rows = []
+    for row in answers[["gap", "mover", "t"]].itertuples(index=False):
+        same = seen[(seen["gap"] == row.gap) & (seen["mover"] == row.mover)]
+        rows.append(((1 + int((same["t"] >= row.t).sum())) / (1 + draws), float(same["speed"].mean())))
+    chance, usual = zip(*rows, strict=True)
+    return answers.assign(chance=chance, usual=usual)
 
 
 def granger(effect: Floats, cause: Floats, lags: int) -> Wald:

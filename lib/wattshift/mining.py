@@ -12,6 +12,7 @@ The pool fee is a share of revenue, so it divides every break-even by (1 - fee).
 a day; functions work element by element on floats, numpy arrays and pandas Series.
 """
 
+import difflib
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -125,6 +126,42 @@ class Miner:
     rig_price: Values = 0.0
     rig_life: Values = 4.0
     cost_of_capital: float = 0.0
+
+
+def read_rigs(models: pd.DataFrame, unverified: bool = False) -> pd.DataFrame:
+    """The machines whose figures were all read in a source; with `unverified` the whole catalogue.
+
+    models : rows are machines, column source holds the word UNVERIFIED where some figure was read in no source
+
+    >>> rigs = pd.DataFrame({"model": ["A", "B"], "source": ["maker", "UNVERIFIED"]})
+    >>> read_rigs(rigs)["model"].tolist(), len(read_rigs(rigs, unverified=True))
+    (['A'], 2)
+    """
+    unread = models["source"].str.contains("UNVERIFIED")
+    return models[~unread | unverified].reset_index(drop=True)
+
+
+def rig_efficiency(models: pd.DataFrame, rig: str, otherwise: float) -> float:
+    """Efficiency of a machine of the catalogue, in J/TH; `otherwise` where rig is "none".
+
+    models : columns model, j_per_th
+
+    Raises Refusal for a machine that is not among them, with the nearest that is.
+
+    >>> rigs = pd.DataFrame({"model": ["Antminer S21"], "j_per_th": [17.5]})
+    >>> rig_efficiency(rigs, "Antminer S21", 20), rig_efficiency(rigs, "none", 20)
+    (17.5, 20.0)
+    """
+    found = models.loc[models["model"] == rig, "j_per_th"]
+    if rig == "none" or len(found):
+        return float(otherwise if rig == "none" else found.iloc[0])
+    known = {str(name).lower(): str(name) for name in models["model"]}
+    near = difflib.get_close_matches(rig.strip()[:100].lower(), known, 1, 0.5)
+    example = known[near[0]] if near else str(models["model"].iloc[-1])
+    raise Refusal(
+        f"rig cannot be {rig[:100]!r}: give a model of the table asic_models, for example {example}, or none to use "
+        "efficiency."
+    )
 
 
 def rig_kwh_per_ph_day(efficiency: Values) -> Values:
@@ -317,6 +354,45 @@ def window_ending(network: pd.DataFrame, end: Any, days: int = 30) -> pd.DataFra
     return rows
 
 
+def check_windows(
+    daily: pd.DataFrame, halving_day: pd.Timestamp, first_end: pd.Timestamp, second_end: pd.Timestamp, days: int
+) -> None:
+    """Refuse windows that the days in use do not hold, in the words of waterfall_days, waterfall_start, waterfall_end.
+
+    daily : columns date (one row a day, rising) and price_usd; halving_day : by the dating of that table
+    Windows of `days` days: one that ends on the eve of the halving, one that begins on the day after it, and one that
+    ends on each of first_end and second_end, which must be the later one.
+
+    >>> days = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=99), "price_usd": 4e4})
+    >>> first, second = pd.Timestamp("2024-02-01"), pd.Timestamp("2024-04-01")
+    >>> check_windows(days, first, first, second, 30)
+    >>> check_windows(days, first, second, first, 30)
+    Traceback (most recent call last):
+    wattshift.refusal.Refusal: waterfall_end cannot be 2024-02-01 when waterfall_start is 2024-04-01: give a later day.
+    """
+    priced = daily.loc[daily["price_usd"].notna(), "date"]
+    first, last = priced.iloc[0], priced.iloc[-1]
+    room = min((halving_day - first).days, (last - halving_day).days)
+    if days > room:
+        raise Refusal(
+            f"waterfall_days cannot be {days}: between {first:%Y-%m-%d}, the first day with a price, and {last:%Y-%m-%d}, "
+            f"the last in use, there are only {room} on one side of the halving; give at most that, for example "
+            f"{min(30, room)}."
+        )
+    earliest = first + pd.Timedelta(days=days - 1)
+    for name, end in (("waterfall_start", first_end), ("waterfall_end", second_end)):
+        if not earliest <= end <= last:
+            raise Refusal(
+                f"{name} cannot be {end:%Y-%m-%d}: it ends a window of {days} days (waterfall_days) that needs prices and "
+                f"must lie within the days in use, so give a day from {earliest:%Y-%m-%d} to {last:%Y-%m-%d}, for example "
+                f"{last:%Y-%m-%d}."
+            )
+    if second_end <= first_end:
+        raise Refusal(
+            f"waterfall_end cannot be {second_end:%Y-%m-%d} when waterfall_start is {first_end:%Y-%m-%d}: give a later day."
+        )
+
+
 def log_mean(first: Values, second: Values) -> Values:
     """Logarithmic mean (b - a) / ln(b / a) of positive numbers; a itself where both are equal.
 
@@ -477,6 +553,87 @@ class Rigs:
         order = np.argsort(cost)
         steps = np.concatenate([[0.0], np.cumsum(weights[order]) / weights.sum()])
         return steps[np.searchsorted(cost[order], np.asarray(hashprice_usd, dtype=float), side="right")]
+
+
+def hashprice_for(supply: Supply, share: float, basis: CostBasis = "power") -> float:
+    """Lowest hashprice at which `share` of installed hashrate pays its way, in USD per PH/s and day: the supply curve
+    read the other way round, by bisection in its logarithm to 1e-12. `share` lies between 0 and 1, both left out.
+
+    >>> round(hashprice_for(Fleet(Miner(20, 0.05)), 0.5), 6)
+    24.0
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, got {share}")
+    low, high = np.log(1e-12), np.log(1e12)
+    for _ in range(60):
+        middle = (low + high) / 2
+        if float(supply.share_on(np.exp(middle), basis)) >= share:
+            high = middle
+        else:
+            low = middle
+    return float(np.exp(high))
+
+
+def shares_under_water(supply: Supply, hashprice_usd: float) -> dict[str, float]:
+    """Who loses money at a hashprice (USD per PH/s and day), as shares of 1.
+
+    idle        : of installed hashrate, what does not earn its electricity and so has no reason to run
+    cash, all-in: of what runs (the rest), what does not earn that cost; nan where nothing runs
+
+    >>> three = Rigs(Miner(np.array([10.0, 20.0, 40.0]), 0.05, opex=0.02), np.array([1.0, 1.0, 2.0]))
+    >>> shares_under_water(three, 30.0)          # power costs 12, 24, 48; cash 16.8, 33.6, 67.2; no capital cost
+    {'idle': 0.5, 'cash': 0.5, 'all-in': 0.5}
+    """
+    runs, cash, all_in = (float(supply.share_on(hashprice_usd, basis)) for basis in ("power", "cash", "all-in"))
+    return {
+        "idle": 1 - runs,
+        "cash": 1 - cash / runs if runs else np.nan,
+        "all-in": 1 - all_in / runs if runs else np.nan,
+    }
+
+
+def _moved(fleet: Fleet, rigs: float, power: float, spread: float, correlation: float) -> Fleet:
+    """A fleet with its medians and spreads multiplied, and with a correlation."""
+    median = _with(
+        fleet.median, efficiency=fleet.median.efficiency * rigs, power_price=fleet.median.power_price * power
+    )
+    return Fleet(median, fleet.efficiency_spread * spread, fleet.power_spread * spread, correlation)
+
+
+def variants(fleet: Fleet) -> dict[str, Fleet]:
+    """The fleet, and what it would be with one assumption moved at a time: medians by 20%, spreads by half, and a
+    correlation of -0.5 or 0.5 between the logs of J/TH and USD/kWh.
+
+    >>> variants(Fleet(Miner(20, 0.05)))["rigs 20% better"].median.efficiency
+    16.0
+    """
+    moves = {
+        "as assumed": (1.0, 1.0, 1.0, fleet.correlation),
+        "rigs 20% better": (0.8, 1.0, 1.0, fleet.correlation),
+        "rigs 20% worse": (1.2, 1.0, 1.0, fleet.correlation),
+        "power 20% cheaper": (1.0, 0.8, 1.0, fleet.correlation),
+        "power 20% dearer": (1.0, 1.2, 1.0, fleet.correlation),
+        "half the spreads": (1.0, 1.0, 0.5, fleet.correlation),
+        "spreads half as large again": (1.0, 1.0, 1.5, fleet.correlation),
+        "old rigs on cheap power": (1.0, 1.0, 1.0, -0.5),
+        "old rigs on dear power": (1.0, 1.0, 1.0, 0.5),
+    }
+    return {name: _moved(fleet, *move) for name, move in moves.items()}
+
+
+def plausible_fleets(fleet: Fleet, size: int, rng: np.random.Generator) -> list[Fleet]:
+    """`size` fleets around an assumed one, all assumptions moved at once and independently.
+
+    Medians are multiplied by log-uniform factors between 1/1.2 and 1.2, both spreads by one uniform factor between 0.5
+    and 1.5, and the correlation is uniform between -0.5 and 0.5. What varies is an assumption about assumptions: the
+    spread of a result over these fleets is no sampling error.
+
+    >>> len(plausible_fleets(Fleet(Miner(20, 0.05)), 3, np.random.default_rng(1)))
+    3
+    """
+    rigs, power = np.exp(rng.uniform(-np.log(1.2), np.log(1.2), (2, size)))
+    spread, correlation = rng.uniform(0.5, 1.5, size), rng.uniform(-0.5, 0.5, size)
+    return [_moved(fleet, *map(float, move)) for move in zip(rigs, power, spread, correlation, strict=True)]
 
 
 def _with(miner: Miner, **changes: Values) -> Miner:

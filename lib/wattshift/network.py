@@ -6,6 +6,7 @@ Four rooms, one idea: the chain counts blocks, not hours, and difficulty looks b
 2. How long a number of blocks took: the paces of the past (luck alone is `bitcoin.arrival`).
 3. A shock -> rigs off -> slow blocks -> retarget -> the survivors' margin.
 4. Price and difficulty laws, and many paths of hashprice under them, with the halving at its height.
+5. Whether such bands held in the past: the same laws from past days on, scored.
 
 Hashprice here is the difficulty-implied one, USD per PH/s and day: what a rig is expected to earn. It does not change
 when other rigs stop; only a retarget passes their share on. Pure functions: arrays in, arrays out, randomness through
@@ -18,7 +19,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,9 @@ import pandas as pd
 from scipy import special
 
 from wattshift.bitcoin import RETARGET_CLAMP, SECONDS_PER_RETARGET, subsidy_btc
-from wattshift.mining import hashprice_from_difficulty
+from wattshift.mining import hashprice, hashprice_from_difficulty, window_means
 from wattshift.units import (
+    BLOCKS_PER_DAY,
     BLOCKS_PER_HALVING,
     BLOCKS_PER_RETARGET,
     HASHES_PER_DIFFICULTY,
@@ -43,6 +45,8 @@ RETARGET_INTERVALS = BLOCKS_PER_RETARGET - 1  # between the first and the last b
 STEADY_SECONDS_PER_BLOCK = SECONDS_PER_RETARGET / RETARGET_INTERVALS  # 600.298: the pace at which difficulty rests
 DAYS_PER_MONTH = 365.25 / 12
 DAYS_PER_YEAR = 365.25
+LOOK_BACK_BLOCKS = 2 * BLOCKS_PER_HALVING  # how far back a stretch may have begun that says something about the next
+LEAST_STRETCHES = 180  # half a year of starting days: fewer past stretches give no interval
 
 
 # --- 1. What a count of blocks says -----------------------------------------------------------------------------------
@@ -197,6 +201,54 @@ def hours_to_detect(
     return float(grid[np.searchsorted(grid, fails[-1]) + 1]) if fails[-1] < grid[-1] else float("inf")
 
 
+def detection_table(drops: Sequence[float], baseline_hours: float = 336.0) -> pd.DataFrame:
+    """How long drops of hashrate stay hidden in the count of blocks. Rows: drops; columns: drop, blocks_per_day after
+    it, known (hours, the hashrate before known), estimated (hours, the hashrate before counted over `baseline_hours`;
+    nan when a year does not suffice), watched (mean hours, `watch_delay` with one false alarm a year). The first two
+    are tests as in `hours_to_detect`, at 5% and with power 80%, for a moment that is known and looked at once.
+
+    >>> detection_table([0.13, 0.5])[["drop", "blocks_per_day", "known", "estimated"]].round(2).to_dict("list")
+    {'drop': [0.13, 0.5], 'blocks_per_day': [125.28, 72.0], 'known': [60.0, 4.0], 'estimated': [71.0, 4.0]}
+    """
+    waits = [(hours_to_detect(drop), hours_to_detect(drop, baseline_hours=baseline_hours)) for drop in drops]
+    table = pd.DataFrame(waits, columns=["known", "estimated"]).replace(np.inf, np.nan)
+    table.insert(0, "drop", list(drops))
+    table.insert(1, "blocks_per_day", BLOCKS_PER_DAY * (1 - table["drop"]))
+    return table.assign(watched=[watch_delay(drop) for drop in drops])
+
+
+def watch_delay(drop: float, false_alarm_hours: float = 8_760.0, states: int = 400) -> float:
+    """Mean hours until a watch that never sleeps sees a drop of hashrate, the hashrate before known.
+
+    The watch is Page's CUSUM (Biometrika 41 (1954) 100) on the waits between blocks, built for this drop: after each
+    block of wait x (in units of the old mean) the score moves by ln(1 - drop) + drop x, never below 0, and an alarm is
+    given above a threshold. The threshold makes false alarms come once in `false_alarm_hours` on average; no other rule
+    with that rate is quicker in the worst case (Moustakides, Ann. Stat. 14 (1986) 1379). Mean delay from a score of 0.
+    Run lengths by the Markov chain of Brook and Evans (Biometrika 59 (1972) 539) on `states` states.
+
+    >>> watch_delay(0.5) < 24 < watch_delay(0.13)
+    True
+    """
+    if not 0 < drop < 1 or false_alarm_hours <= SECONDS_PER_BLOCK / 3_600:
+        raise ValueError("drop must lie between 0 and 1, and false_alarm_hours be longer than a block")
+    wanted = np.log(false_alarm_hours * 3_600 / SECONDS_PER_BLOCK)
+    low, high = 1e-3, float(wanted) + 2.0  # an alarm is at least e^threshold blocks away on average (Lorden 1971)
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.log(_run_length(middle, drop, 1.0, states)) < wanted else (low, middle)
+    return _run_length(high, drop, 1 / (1 - drop), states) / (1 - drop) * SECONDS_PER_BLOCK / 3_600
+
+
+def _run_length(threshold: float, drop: float, mean_wait: float, states: int) -> float:
+    """Mean number of blocks from score 0 until the CUSUM of `watch_delay` passes its threshold."""
+    edges = np.concatenate([[0.0], (np.arange(states) + 0.5) * threshold / (states - 0.5)])
+    at = np.concatenate([[0.0], (edges[1:-1] + edges[2:]) / 2])  # state 0, then the middles of equal steps
+    wait = (edges[None, 1:] - at[:, None] - np.log1p(-drop)) / drop  # longest wait that still ends at or below an edge
+    below = -np.expm1(-np.maximum(wait, 0.0) / mean_wait)
+    moves = np.diff(below, axis=1, prepend=0.0)
+    return float(np.linalg.solve(np.eye(len(at)) - moves, np.ones(len(at)))[0])
+
+
 # --- 2. How long a number of blocks took ------------------------------------------------------------------------------
 
 
@@ -227,6 +279,87 @@ def window_days(heights: npt.ArrayLike, blocks: int) -> Floats:
     return np.asarray(reached - np.arange(len(target)))
 
 
+class PaceForecast(NamedTuple):
+    """Days that a number of blocks may take, by what stretches of as many blocks took: the middle share between early
+    and late, and their median. `stretches` is their number (they overlap); with fewer than `LEAST_STRETCHES` early and
+    late are NaN and middle is the plan of 600 seconds a block."""
+
+    early: float
+    middle: float
+    late: float
+    stretches: int
+
+
+def past_paces(heights: npt.ArrayLike, height: int, blocks: int) -> Floats:
+    """Days that past stretches of `blocks` blocks took, as they were known at `height`: only days ended by then, and
+    only stretches begun within the last `LOOK_BACK_BLOCKS`.
+
+    heights : height at the end of each day, as in `window_days`; empty where no stretch was over
+
+    >>> past_paces([0, 144, 288, 432], 288, 216)
+    array([1.5])
+    """
+    level = np.asarray(heights, dtype=float)
+    known = level[: int(np.searchsorted(level, height, side="right"))]
+    if not len(known) or known[-1] <= blocks:
+        return np.array([], dtype=float)
+    return window_days(known, blocks)[int(np.searchsorted(known, known[-1] - LOOK_BACK_BLOCKS)) :]
+
+
+def pace_forecast(heights: npt.ArrayLike, height: int, blocks: int, coverage: float = 0.8) -> PaceForecast:
+    """How many days the next `blocks` blocks after `height` may take, by `past_paces`.
+
+    coverage : share of the past stretches between early and late
+
+    >>> steady = np.arange(0, 144 * 400, 144)  # 400 days at the pace of the plan
+    >>> pace_forecast(steady, 144 * 399, 1_440)
+    PaceForecast(early=10.0, middle=10.0, late=10.0, stretches=390)
+    """
+    paces = past_paces(heights, height, blocks)
+    if len(paces) < LEAST_STRETCHES:
+        return PaceForecast(float("nan"), blocks / BLOCKS_PER_DAY, float("nan"), len(paces))
+    tail = (1 - coverage) / 2
+    early, middle, late = np.quantile(paces, [tail, 0.5, 1 - tail]).tolist()
+    return PaceForecast(early, middle, late, len(paces))
+
+
+def pace_record(heights: npt.ArrayLike, targets: Sequence[int], blocks: int, coverage: float = 0.8) -> pd.DataFrame:
+    """`pace_forecast` as it would have been made `blocks` blocks before each target height, and what came.
+
+    Rows: the targets (index) whose past held enough stretches. Columns in days: early, middle, late, took.
+    """
+    level = np.asarray(heights, dtype=float)
+    ends = np.arange(1.0, len(level) + 1)  # days since the start of the table at which each height was reached
+    rows = {}
+    for target in targets:
+        forecast = pace_forecast(level, target - blocks, blocks, coverage)
+        if np.isfinite(forecast.early):
+            took = float(np.interp(target, level, ends) - np.interp(target - blocks, level, ends))
+            rows[target] = [*forecast[:3], took]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["early", "middle", "late", "took"], dtype=float)
+
+
+def pace_by_era(start: pd.Timestamp, ends: Sequence[pd.Timestamp], heights: Sequence[int]) -> pd.DataFrame:
+    """How fast each subsidy era ran, from its first height to its last or to the last day in use.
+
+    start : when height 0 is taken to stand; ends, heights : when and at which height each era ended, rising
+    Columns: era (from 1), blocks, days, per_day (blocks a day), seconds (per block), ahead (days by which the era was
+    shorter than at 600 seconds a block). Eras without a block are left out.
+
+    >>> day = pd.Timestamp("2009-01-09")
+    >>> pace_by_era(day, [day + pd.Timedelta(days=1_400)], [210_000]).iloc[0].round(1).tolist()
+    [1.0, 210000.0, 1400.0, 150.0, 576.0, 58.3]
+    """
+    times = pd.Series([start, *ends])
+    eras = pd.DataFrame({"era": np.arange(len(heights)) + 1, "blocks": np.diff([0, *heights])})
+    eras["days"] = (times.diff().iloc[1:] / pd.Timedelta(days=1)).to_numpy(float)
+    eras = eras[eras["blocks"] > 0].reset_index(drop=True)
+    eras["per_day"] = eras["blocks"] / eras["days"]
+    eras["seconds"] = SECONDS_PER_DAY / eras["per_day"]
+    eras["ahead"] = eras["blocks"] / BLOCKS_PER_DAY - eras["days"]
+    return eras
+
+
 # --- 3. Shock, rigs off, slow blocks, retarget ------------------------------------------------------------------------
 
 
@@ -242,7 +375,7 @@ class Slices:
 def fleet_slices(median_cost: float, spread: float, hashrate_ehs: float, hashprice: float, slices: int = 400) -> Slices:
     """A lognormal merit order, cut into slices of equal capacity and scaled to what is seen running.
 
-    median_cost  : cash cost of the median hash, USD/PH/day (J/TH x 24 x USD/kWh, plus overheads)
+    median_cost  : cash cost of the median hash, USD/PH/day (J/TH x 24 x USD/kWh, plus overheads); 0 never stops
     spread       : standard deviation of log cost (efficiency and power price together)
     hashrate_ehs : what runs now; every slice with a cost at or below `hashprice` is on, so installed capacity is larger
     raises ValueError when nothing would run at that hashprice.
@@ -251,8 +384,8 @@ def fleet_slices(median_cost: float, spread: float, hashrate_ehs: float, hashpri
     >>> round(float(fleet.capacity_ehs[fleet.cost_usd_ph_day <= 33].sum()))
     1000
     """
-    if min(median_cost, spread, hashrate_ehs, hashprice) <= 0 or slices < 1:
-        raise ValueError("median_cost, spread, hashrate_ehs, hashprice and slices must be positive")
+    if min(spread, hashrate_ehs, hashprice) <= 0 or median_cost < 0 or slices < 1:
+        raise ValueError("spread, hashrate_ehs, hashprice and slices must be positive, median_cost not negative")
     cost = median_cost * np.exp(spread * special.ndtri((np.arange(slices) + 0.5) / slices))
     on = int((cost <= hashprice).sum())
     if not on:
@@ -325,8 +458,9 @@ def shock_response(
     revenue_factor  : USD per block after / before (a halving without fees 0.5, a price fall of 30 % 0.7)
     blocks_done     : blocks of the current period found when the shock falls (840,000 mod 2,016 = 1,344)
     periods         : whole periods to follow after the one in which the shock falls
-    stop_share      : share of the loss-making rigs that stop when a period's hashprice is known (1: all)
-    restart_share   : share of the idle rigs that would earn again and do restart in a period
+    stop_share      : share of the loss-making rigs that stop within 2,016 blocks, once hashprice is known (1: all); the
+                      rest of a period of n blocks sees 1 - (1 - stop_share)^(n/2016) of them go
+    restart_share   : share of the idle rigs that would earn again and do restart, in the same measure
     restart_premium : a rig restarts only when hashprice exceeds its cost by this share (hysteresis)
     lag_hours       : hours after the shock or retarget at which rigs act
     rng, paths      : exponential block times, independent per path; None gives the expected course in one column
@@ -382,10 +516,11 @@ def shock_response(
     done, measured = blocks_done, np.full(paths, max(blocks_done - 1, 0) * STEADY_SECONDS_PER_BLOCK)
     for _ in range(periods + 1):
         earned = hashprice * revenue_factor * level_before / level
+        n = BLOCKS_PER_RETARGET - done
+        leave, back = (1 - (1 - share) ** (n / BLOCKS_PER_RETARGET) for share in (stop_share, restart_share))
         stop = (on > 0) & (cost > earned)
         restart = cost * (1 + restart_premium) <= earned
-        moved = on - stop_share * on * stop + restart_share * (1 - on) * restart * ~stop
-        n = BLOCKS_PER_RETARGET - done
+        moved = on - leave * on * stop + back * (1 - on) * restart * ~stop
         first = np.ones(paths) if rng is None else rng.exponential(1.0, paths)
         rest = np.full(paths, n - 1.0) if rng is None else rng.gamma(n - 1, 1.0, paths) if n > 1 else np.zeros(paths)
         work = level * HASHES_PER_DIFFICULTY / 1e18  # expected EH per block
@@ -425,6 +560,38 @@ def _hours_for(work_eh: Floats, early: Floats, late: Floats, lag_hours: float) -
         slow = lag_hours + (work_eh - by_lag) / (np.maximum(late, 1e-12) * 3_600)
         quick = work_eh / (np.maximum(early, 1e-12) * 3_600)
     return np.asarray(np.where(work_eh <= by_lag, quick, slow))
+
+
+def after_halving(
+    daily: pd.DataFrame, retargets: pd.DataFrame, height: int, row: int, days: int = 30
+) -> dict[str, float]:
+    """What difficulty did around a halving, beside the change of revenue that it had to answer. All as shares of 1.
+
+    daily     : one row a day, columns as `mining.window_means` takes them
+    retargets : one row a period, columns height (of its first block) and difficulty
+    height    : of the halving; row: of `daily`, the day of that block (`halvings.day_of_height`)
+    days      : length of both windows; the first ends on the eve, the second 2 x days after the halving's day
+
+    revenue        : per unit of work at unchanged difficulty (subsidy, fees and price together)
+    first_retarget : change of difficulty at the first retarget after the halving
+    lowest         : lowest difficulty of the first six periods after it, against the eve (above 0: it never fell below)
+    difficulty     : between the two windows
+    Raises ValueError when a window or a retarget is missing.
+    """
+    if row < days or len(daily) <= row + 2 * days:
+        raise ValueError(f"the table must hold {days} days before the halving and {2 * days} after it")
+    before, after = (window_means(daily.iloc[end - days : end]) for end in (row, row + 2 * days + 1))
+    eve = retargets.loc[retargets["height"] <= height, "difficulty"]
+    later = retargets.loc[retargets["height"] > height, "difficulty"].head(6)
+    if eve.empty or later.empty:
+        raise ValueError("the table must hold a retarget before the halving and one after it")
+    at_same_difficulty = after["hashprice_usd_per_ph_day"] * after["difficulty"] / before["difficulty"]
+    return {
+        "revenue": float(at_same_difficulty / before["hashprice_usd_per_ph_day"] - 1),
+        "first_retarget": float(later.iloc[0] / eve.iloc[-1] - 1),
+        "lowest": float(later.min() / eve.iloc[-1] - 1),
+        "difficulty": float(after["difficulty"] / before["difficulty"] - 1),
+    }
 
 
 # --- 4. Laws and paths ------------------------------------------------------------------------------------------------
@@ -786,6 +953,130 @@ def fit_difficulty_law(
     )
 
 
+FIT_DAYS = 4 * 365
+"""Days of the past to which the laws are fitted."""
+
+PRICE_LAWS = ("flat", "random-walk", "trend")
+DIFFICULTY_LAWS = {"free-entry": 1.0, "own-trend": 0.0}
+"""Name of each difficulty law and its elasticity."""
+
+
+def market_days(network: pd.DataFrame) -> pd.DataFrame:
+    """The days with a price, indexed by date, with what the laws are fitted to.
+
+    network : rows of btc_network_daily from the first day of the chain on (heights are counted from there)
+    returns : price_usd, hashrate_ehs, blocks, fees_btc as they are; height (of the day's last block); usd_per_block
+              (all revenue of the day over its blocks); hashprice (USD per PH/s and day, block luck cancels)
+
+    >>> row = {"date": pd.Timestamp("2026-01-01"), "price_usd": 100_000.0, "hashrate_ehs": 1_000.0, "blocks": 144,
+    ...        "issuance_btc": 450.0, "fees_btc": 0.0}
+    >>> market_days(pd.DataFrame([row]))[["height", "usd_per_block", "hashprice"]].iloc[0].tolist()
+    [144.0, 312500.0, 45.0]
+    """
+    days = network.assign(height=network["blocks"].cumsum())  # the genesis block is height 0, on no day
+    days = days[days["price_usd"].notna()].set_index("date")
+    coins = days["issuance_btc"] + days["fees_btc"]
+    days["usd_per_block"] = coins / days["blocks"].clip(lower=1) * days["price_usd"]
+    rate = days["hashrate_ehs"].replace(0, np.nan)
+    days["hashprice"] = hashprice(days["issuance_btc"], days["fees_btc"], days["price_usd"], rate)
+    kept = ["price_usd", "hashrate_ehs", "blocks", "fees_btc", "height", "usd_per_block", "hashprice"]
+    return days[kept]
+
+
+def laws_at(
+    market: pd.DataFrame, end: pd.Timestamp, fit_days: int = FIT_DAYS
+) -> tuple[dict[str, PriceLaw], dict[str, DifficultyLaw]]:
+    """The price laws and the difficulty laws as the days up to `end` fit them; nothing later is looked at.
+
+    market : as `market_days` gives it; the last `fit_days` of it up to `end` are used
+    Price: "flat"; "random-walk", the past daily log returns without their mean; "trend", with it. Both draw a drift
+    from the standard error of that mean. Difficulty: `fit_difficulty_law` on means over 14 days, with the elasticities
+    of `DIFFICULTY_LAWS`. Raises ValueError with fewer than 300 days.
+    """
+    past = market.loc[:end].tail(fit_days)
+    if len(past) < 300:
+        raise ValueError(f"{len(past)} days up to {end:%Y-%m-%d} are too few to fit laws to: 300 at least")
+    returns = np.log(past["price_usd"]).diff().dropna().to_numpy()
+    unsure = float(returns.std() * DAYS_PER_YEAR / len(returns) ** 0.5)  # standard error of a yearly mean
+    means = past[["usd_per_block", "hashrate_ehs"]].rolling(14).mean()[::-14][::-1].dropna()
+    logs = np.log(means["usd_per_block"]), np.log(means["hashrate_ehs"])
+    prices = {
+        "flat": PriceLaw("flat"),
+        "random-walk": PriceLaw("random-walk", 0.0, unsure, returns),
+        "trend": PriceLaw("trend", float(returns.mean()) * DAYS_PER_YEAR, unsure, returns),
+    }
+    return prices, {name: fit_difficulty_law(*logs, name, elasticity=e) for name, e in DIFFICULTY_LAWS.items()}
+
+
+def start_at(market: pd.DataFrame, retargets: pd.DataFrame, end: pd.Timestamp, fees_btc: float | None = None) -> Start:
+    """Where paths begin at the end of a day: its price, the difficulty in force, the mean hashrate of 14 days.
+
+    market : as `market_days`; retargets : height, difficulty (table difficulty_retargets)
+    fees_btc : coins per block from then on; None takes the mean of the 90 days before
+    """
+    past = market.loc[:end]
+    today = past.iloc[-1]
+    if fees_btc is None:
+        fees_btc = float(past["fees_btc"].tail(90).sum() / past["blocks"].tail(90).sum())
+    difficulty = retargets.loc[retargets["height"] <= today["height"], "difficulty"].iloc[-1]
+    rate = float(past["hashrate_ehs"].tail(14).mean())
+    return Start(float(today["price_usd"]), float(difficulty), rate, int(today["height"]) + 1, fees_btc=fees_btc)
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWater:
+    """What paths say about a site that needs a given hashprice.
+
+    at_halving, later : share of paths below it in the first blocks after the halving, and some retargets on
+    median, p10, p90  : months below it within the horizon, of the paths
+    never             : share of paths that are never below it within the horizon
+    after             : median hashprice in the first blocks after the halving, USD/PH/day
+    """
+
+    at_halving: float
+    later: float
+    median: float
+    p10: float
+    p90: float
+    never: float
+    after: float
+
+
+def under_water(
+    paths: Paths, breakeven: float, horizon_days: float, halving_height: int, retargets_later: int = 7
+) -> UnderWater:
+    """Time and shares below a break-even hashprice (USD/PH/day) on simulated paths, and around a halving.
+
+    retargets_later : rows of `paths` after the halving's own at which "later" is read
+    """
+    months = paths.days_below(breakeven, horizon_days) / DAYS_PER_MONTH
+    row = int(np.searchsorted(paths.height, halving_height))
+    if paths.height[min(row, len(paths.height) - 1)] != halving_height:
+        raise ValueError(f"no path reaches the halving at height {halving_height:,}")
+    after, later = paths.hashprice[row], paths.hashprice[min(row + retargets_later, len(paths.height) - 1)]
+    median, p10, p90 = (float(x) for x in np.quantile(months, [0.5, 0.1, 0.9]))
+    return UnderWater(
+        float((after < breakeven).mean()),
+        float((later < breakeven).mean()),
+        median,
+        p10,
+        p90,
+        float((months == 0).mean()),
+        float(np.median(after)),
+    )
+
+
+def days_to_sample(paths: Paths, reach_days: float, halving_height: int, step: float = 14.0) -> Floats:
+    """Days since the start at which a fan is drawn: every `step`, and daily while the paths pass the halving.
+
+    The paths halve on different days; between two fortnights their quantiles would be drawn as a slope.
+    """
+    low, high = np.quantile(paths.days_to_height(halving_height), [0.005, 0.995])
+    daily = np.arange(np.floor(low) - 1, np.ceil(high) + 2)
+    grid = np.union1d(np.arange(0.0, reach_days + 1, step), daily)
+    return np.asarray(grid[(grid >= 0) & (grid <= reach_days)])
+
+
 # --- 5. Was the band right? -------------------------------------------------------------------------------------------
 
 
@@ -816,6 +1107,103 @@ def share_interval(hits: int, trials: int, confidence: float = 0.9) -> tuple[flo
     low = float(special.betaincinv(hits, trials - hits + 1, tail)) if hits else 0.0
     high = float(special.betaincinv(hits + 1, trials - hits, 1 - tail)) if hits < trials else 1.0
     return low, high
+
+
+def crps(realized: npt.ArrayLike, simulated: npt.ArrayLike) -> Floats:
+    """Continuous ranked probability score of samples, in the unit of the values; smaller is better, 0 is perfect.
+
+    realized (n,), simulated (n, paths): mean |X - y| - mean |X - X'| / 2 with all pairs (Gneiting & Raftery 2007, eq.
+    20). For a sample of one it is the absolute error.
+
+    >>> crps([1.0], [[0.0, 2.0]]).tolist()           # 1 - (2/4 of pairs apart by 2) / 2
+    [0.5]
+    """
+    seen, drawn = np.asarray(realized, dtype=float), np.sort(np.asarray(simulated, dtype=float), axis=1)
+    n = drawn.shape[1]
+    apart = (drawn * (2 * np.arange(1, n + 1) - n - 1)).sum(axis=1) * 2 / n**2  # mean |X - X'| of sorted values
+    return np.asarray(np.abs(drawn - seen[:, None]).mean(axis=1) - apart / 2)
+
+
+NO_LAW = "past changes"
+"""Name of the benchmark of `backtest`: hashprice moves as it did over equal spans of the fitted days."""
+
+
+def backtest(
+    market: pd.DataFrame,
+    retargets: pd.DataFrame,
+    origins: Sequence[pd.Timestamp],
+    ahead_days: Sequence[int],
+    paths: int,
+    rng: np.random.Generator,
+    fit_days: int = FIT_DAYS,
+) -> pd.DataFrame:
+    """Every pair of laws, set up on past days with nothing but the data before them, against what came.
+
+    market, retargets : as `market_days` and `start_at` take them
+    ahead_days        : days after each origin at which hashprice (mean of 14 days) is compared, whole numbers
+    One row per origin, pair of laws and day ahead: origin, price, difficulty (names of the laws), ahead, truth
+    (USD/PH/day), inside (the central 80 %), place (share of paths below the truth), score (`crps` of log hashprice).
+    A benchmark that knows no law, price and difficulty both NO_LAW, takes the past changes of log hashprice over equal
+    spans, all of them. Merit orders are left out: the fleets of those years are not known. Days ahead that the market
+    does not reach are left out.
+    """
+    smooth = market["hashprice"].rolling(14).mean()
+    reach = max(ahead_days) + 5
+    rows = []
+    for origin, own in zip(origins, rng.spawn(len(origins)), strict=True):
+        ahead = [days for days in ahead_days if origin + pd.Timedelta(days=days) <= market.index[-1]]
+        truth = np.array([smooth[origin + pd.Timedelta(days=days)] for days in ahead])
+        if not len(ahead):
+            continue
+        start, (prices, answers) = start_at(market, retargets, origin), laws_at(market, origin, fit_days)
+        seeds = iter(own.spawn(len(prices) * len(answers)))
+        drawn = {
+            (price, answer): forward_paths(start, law, answers[answer], reach, paths, next(seeds)).at(ahead)
+            for price, law in prices.items()
+            for answer in answers
+        }
+        past = np.log(smooth.loc[:origin].tail(fit_days).dropna())
+        for days, now in zip(ahead, truth, strict=True):
+            change = past.diff(days).dropna().to_numpy()
+            benchmark = {(NO_LAW, NO_LAW): np.exp(float(past.iloc[-1]) + change)} if len(change) >= 100 else {}
+            sample = {pair: table[ahead.index(days)] for pair, table in drawn.items()} | benchmark
+            for (price, answer), values in sample.items():
+                inside, place = inside_band([now], values[None, :])
+                score = crps([np.log(now)], np.log(values[None, :].astype(float)))
+                rows.append((origin, price, answer, days, now, bool(inside[0]), float(place[0]), float(score[0])))
+    columns = ["origin", "price", "difficulty", "ahead", "truth", "inside", "place", "score"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def calibration(trials: pd.DataFrame, claimed: float = 0.8, confidence: float = 0.9) -> pd.DataFrame:
+    """How often the band of each pair of laws held, one row per pair, in the order of `trials` (one day ahead only).
+
+    Columns: price, difficulty, hits, trials, low, high (Clopper-Pearson interval of the true coverage), holds (whether
+    `claimed` lies in it), place (median place of the truth in the fan: 0.5 where it leans to neither side), score
+    (mean). Trials must not overlap for the interval to be exact: origins at least `ahead` apart.
+    """
+    rows = []
+    for (price, answer), part in trials.groupby(["price", "difficulty"], sort=False):
+        hits, n = int(part["inside"].sum()), len(part)
+        low, high = share_interval(hits, n, confidence)
+        holds = low <= claimed <= high
+        rows.append((price, answer, hits, n, low, high, holds, part["place"].median(), part["score"].mean()))
+    columns = ["price", "difficulty", "hits", "trials", "low", "high", "holds", "place", "score"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def chance_to_pass(coverage: float, trials: int, claimed: float = 0.8, confidence: float = 0.9) -> float:
+    """Chance that a band whose true coverage is `coverage` passes `calibration` as one of `claimed`: its weakness.
+
+    >>> chance_to_pass(0.6, 2)       # two trials refuse nothing but two misses: 1 - 0.4 x 0.4
+    0.84
+    """
+    passed = 0.0
+    for hits in range(trials + 1):
+        low, high = share_interval(hits, trials, confidence)
+        if low <= claimed <= high:
+            passed += float(special.comb(trials, hits)) * coverage**hits * (1 - coverage) ** (trials - hits)
+    return round(passed, 12)
 
 
 def quantile_band(

@@ -262,7 +262,22 @@ def load_notebook(path: str | Path) -> dict[str, Any]:
         raise Refusal(f"{file} cannot be read: {error.strerror or 'the system says no'}.") from None
     if not isinstance(node, dict) or not isinstance(node.get("cells"), list):
         raise Refusal(f"{file} is not a Jupyter notebook of format 4: it has no list of cells.")
+    if node.get("nbformat") != 4 or not isinstance(node.get("metadata"), dict):
+        raise Refusal(f"{file} is not a Jupyter notebook of format 4: open it in JupyterLab and save it again.")
+    odd = next((place for place, cell in enumerate(node["cells"], 1) if not _is_cell(cell)), None)
+    if odd is not None:
+        raise Refusal(f"{file} is not a Jupyter notebook of format 4: cell {odd} is damaged.")
     return node
+
+
+def _is_cell(cell: Any) -> bool:
+    """Whether this is a notebook's cell: its kind, its metadata and its text are there."""
+    if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+        return False
+    source = cell.get("source")
+    lines = source if isinstance(source, list) else [source]
+    whole = isinstance(cell.get("metadata"), dict) and all(isinstance(line, str) for line in lines)
+    return whole and (cell["cell_type"] != "code" or isinstance(cell.get("outputs"), list))
 
 
 def _tags(cell: Any) -> list[str]:

@@ -66,6 +66,36 @@ def _escape_start(start: str) -> str:
     return f"\\{start}" if not start[0].isdigit() else f"{start}\\"
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where the number asks for it.
+
+    >>> count(1, "halving"), count(1_200, "day")
+    ('1 halving', '1,200 days')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them.
+
+    >>> listed(["price"]), listed(["price", "fees", "difficulty"])
+    ('price', 'price, fees and difficulty')
+    """
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def gap(value: float, level: float) -> str:
+    """How a value stands to a level (both positive), as "12% above" it; "12.5 times" it where it is far above.
+
+    >>> gap(112.0, 100.0), gap(88.0, 100.0), gap(1_250.0, 100.0)
+    ('12% above', '12% below', '12.5 times')
+    """
+    ratio = value / level
+    if ratio >= 10:
+        return f"{ratio:,.1f} times"
+    return f"{abs(ratio - 1):.0%} {'above' if ratio >= 1 else 'below'}"
+
+
 def caption(label: str, text: str, *, alt: str, source: str | Sequence[str]) -> None:
     """Show the figure that was just drawn, numbered, with its caption, and close it.
 

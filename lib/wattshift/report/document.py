@@ -541,7 +541,8 @@ def read(
         elif cell.get("cell_type") == "code":
             if "injected-parameters" in tags:
                 source = re.sub(r"\A# Parameters\n", "", source)
-            if edition == "teaching" and source.strip() and not tags & CODE_HIDDEN:
+            last_page = any(PROVENANCE in output.get("data", {}) for output in cell.get("outputs", []))
+            if edition == "teaching" and source.strip() and not tags & CODE_HIDDEN and not last_page:
                 blocks.append(
                     Block("code", source.rstrip(), {"language": language, "injected": "injected-parameters" in tags})
                 )

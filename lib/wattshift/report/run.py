@@ -91,6 +91,8 @@ def run(job: Job, progress: Progress = quiet) -> Outcome:
         return Outcome(job, "refused", str(refusal))
     except OSError as error:
         return _failed(job, f"{job.notebook.stem}: {error.strerror or error}", None)
+    except Exception as error:  # a notebook nobody foresaw must not stop the others
+        return _failed(job, f"{job.notebook.stem}: {type(error).__name__}: {error}", None)
 
 
 # ---------------------------------------------------------------------------------------------------- the target
@@ -186,18 +188,27 @@ def execute(job: Job, progress: Progress) -> Any:
         )
     except PapermillExecutionError as error:
         at = _index_in_master(seen["notebook"], seen["cell"])
-        place = f"{job.notebook.stem}, cell {at + 1}" + (f' ("{sections[at]}")' if sections[at] else "")
+        place = _place(job, sections, at)
         said = " ".join(str(error.evalue).split())
         refusal = str(error.evalue) if error.ename == "Refusal" else None
         raise _CellFailed(f"{place} failed: {error.ename}: {said}", seen["notebook"], refusal) from None
     except (DeadKernelError, CellTimeoutError) as error:
         at = _index_in_master(seen["notebook"], seen["cell"])
         why = "the kernel died" if isinstance(error, DeadKernelError) else "it took too long"
-        place = f"{job.notebook.stem}, cell {at + 1}" + (f' ("{sections[at]}")' if sections[at] else "")
+        place = _place(job, sections, at)
         notes = "\n".join(note for note in getattr(error, "__notes__", []) if note)
         raise _CellFailed(f"{place} failed: {why}.{chr(10) if notes else ''}{notes}", seen["notebook"]) from None
+    for number, cell in enumerate(made.cells):
+        if any(output.output_type == "error" for output in cell.get("outputs", [])):  # papermill lets sys.exit() pass
+            at = _index_in_master(made, number)
+            raise _CellFailed(f"{_place(job, sections, at)} failed: it left the notebook (SystemExit).", made)
     progress(len(made.cells), len(made.cells), "typesetting")
     return made
+
+
+def _place(job: Job, sections: list[str], at: int) -> str:
+    """Notebook, cell and section in words: `01_halving_impact, cell 9 ("The clock")`."""
+    return f"{job.notebook.stem}, cell {at + 1}" + (f' ("{sections[at]}")' if sections[at] else "")
 
 
 def _index_in_master(notebook: Any, cell: int) -> int:
