@@ -113,6 +113,7 @@ class Change:
     compared : held rows that the publisher sent again and that agree
     added    : new rows; filled: held cells that were blank and got a value
     widened  : a sentence for each maximum that had to be moved up
+    terms    : what the card says about passing the rows on, unless they are free
     finished : nothing was asked; a refresh that had been stopped between its two files was finished
     """
 
@@ -125,6 +126,7 @@ class Change:
     last: str
     last_row: Mapping[str, str]
     widened: tuple[str, ...]
+    terms: str = ""
     finished: bool = False
 
     def lines(self) -> list[str]:
@@ -144,6 +146,7 @@ class Change:
             f"Compared with rows held: {self.compared}, all agree.",
             f"Last row: {values}.",
             *self.widened,
+            *([f"Before you pass the new rows on: {self.terms}"] if self.terms else []),
         ]
 
 
@@ -744,6 +747,7 @@ def plan(of: Card, text: str, content: bytes, adapter: Adapter, fetched: Sequenc
         last=rows[-1][place],
         last_row={column.name: cell for column, cell in zip(of.columns, rows[-1], strict=True)},
         widened=tuple(widened),
+        terms="" if of.redistribution == "yes" else of.redistribution_note,
     )
     if not (added or filled):
         return Plan(change, content, text, of.sha256)
