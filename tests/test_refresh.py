@@ -35,7 +35,7 @@ from wattshift.units import plain
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK, RETARGETS, TAIL = "btc_network_daily", "difficulty_retargets", "btc_price_tail"
-HELD_TO = dt.date(2026, 6, 1)  # of the simulated past: the tables in data/ are cut here, so they may grow
+HELD_TO, LAST_HELD = dt.date(2026, 6, 1), 953_568  # the tables of data/ are set back to these, so they may grow
 TODAY = dt.date(2026, 7, 20)
 SEED = 20_260_601
 
@@ -104,26 +104,41 @@ def publisher() -> Iterator[Publisher]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of data/ that ends on HELD_TO, whatever the project's own tables have grown to."""
+    """A copy of data/ as it was on HELD_TO, before any refresh, whatever the project's own tables have grown to."""
     copy = tmp_path / "data"
     shutil.copytree(ROOT / "data", copy)
-    cut(copy, NETWORK, lambda row: row[0] <= HELD_TO.isoformat())
+    set_back(copy, NETWORK, lambda row: row if row[0] <= HELD_TO.isoformat() else None, price_usd=130_000)
+    set_back(copy, RETARGETS, period_as_held, height=960_000)
     monkeypatch.setenv("WATTSHIFT_DATA", str(copy))
     return copy
 
 
-def cut(folder: Path, name: str, keep: Callable[[list[str]], bool]) -> None:
-    """Take rows off a table and make its card agree."""
+def period_as_held(row: list[str]) -> list[str] | None:
+    """A period known by HELD_TO; the last of them, known by its difficulty only, without its date."""
+    height = int(row[0])
+    return None if height > LAST_HELD else [row[0], "", row[2]] if height == LAST_HELD else row
+
+
+def set_back(folder: Path, name: str, past: Callable[[list[str]], list[str] | None], **maximum: int) -> None:
+    """Take a table back to its past, row by row (None: not there yet), and make its card agree."""
     path, card = folder / f"{name}.csv", folder / f"{name}.yml"
     head, *rows = [line.split(",") for line in path.read_text().splitlines()]
-    rows = [row for row in rows if keep(row)]
-    content = "".join(",".join(row) + "\n" for row in [head, *rows]).encode()
+    kept = [row for row in map(past, rows) if row is not None]
+    content = "".join(",".join(row) + "\n" for row in [head, *kept]).encode()
     path.write_bytes(content)
-    text = re.sub(r"^rows: .*$", f"rows: {len(rows)}", card.read_text(), flags=re.M)
-    text = re.sub(r"^bytes: .*$", f"bytes: {len(content)}", text, flags=re.M)
-    text = re.sub(r"^sha256: .*$", f'sha256: "{data.sha256(content)}"', text, flags=re.M)
-    last = max(cell for row in rows for cell in row[:2] if re.fullmatch(r"\d{4}-\d\d-\d\d", cell))
-    card.write_text(re.sub(r"^(range: \S+?\.\.)\S+$", rf"\g<1>{last}", text, flags=re.M))
+    last = max(cell for row in kept for cell in row[:2] if re.fullmatch(r"\d{4}-\d\d-\d\d", cell))
+    text = "".join(line for line in card.read_text().splitlines(keepends=True) if " API" not in line)
+    for pattern, value in {
+        r"^(rows: ).*$": len(kept),
+        r"^(bytes: ).*$": len(content),
+        r"^(sha256: ).*$": f'"{data.sha256(content)}"',
+        r"^(range: \S+?\.\.)\S+$": last,
+        r"^(vintage: ).*$": "long ago",
+        r"^(date_read: ).*$": "2026-06-02",
+        **{rf"(name: {column},[^}}]*?maximum: )[0-9.]+": value for column, value in maximum.items()},
+    }.items():
+        text = re.sub(pattern, rf"\g<1>{value}", text, flags=re.M)
+    card.write_text(text)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -936,7 +951,7 @@ def test_an_unknown_table_is_refused_before_a_path_is_made_of_it(folder: Path, n
 @pytest.mark.usefixtures("folder")
 def test_staleness_counts_from_the_last_day_or_the_last_reading() -> None:
     cards = [data.card(name) for name in data.names()]
-    read = max(card.date_read for card in cards)
+    read = max(card.date_read for card in cards)  # of the tables renewed by hand
     network = data.card(NETWORK)
     assert network.interval_days == 31
     assert refresh.stale([network], HELD_TO + dt.timedelta(31)) == []
