@@ -276,6 +276,7 @@ def test_newer_days_come_in_and_the_card_follows(good: Publisher, folder: Path, 
     spoken = "\n".join(change.lines())
     assert "48 rows added (2026-06-02 to 2026-07-19)" in spoken
     assert "Last row: date 2026-07-19, price_usd" in spoken
+    assert "Before you pass the new rows on: May be passed on with attribution for non-commercial use only" in spoken
 
 
 def test_only_what_changed_changes_on_the_card(good: Publisher, folder: Path) -> None:
@@ -657,6 +658,27 @@ def test_a_full_disk_changes_nothing(
 
     monkeypatch.setattr(refresh, "_write_synced", write)
     assert "No space left on device" in refused(good, folder)
+
+
+def test_a_disk_that_says_no_between_the_two_is_told_and_mended(
+    good: Publisher, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = Path.replace
+
+    def move(self: Path, target: Path) -> Path:
+        if target.name == f"{NETWORK}.csv":
+            raise OSError(5, "Input/output error")
+        return really(self, target)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "replace", move)
+        with pytest.raises(Refusal, match=r"the new table is not \(\"Input/output error\"\); once that is mended"):
+            renew(good)
+        with pytest.raises(Refusal, match="a refresh was stopped between"):
+            data.load(NETWORK)
+    assert renew(good).finished
+    assert data.load(NETWORK).date.iloc[-1].date() == dt.date(2026, 7, 19)
+    assert not [name for name in files(folder) if name.endswith(".new")]
 
 
 def test_a_table_changed_meanwhile_is_not_overwritten(good: Publisher, folder: Path) -> None:
