@@ -20,9 +20,9 @@ Coin Metrics has a Python client of its own, `coinmetrics-api-client`. It is not
 goes back to 2022.1.19.22.0. The newest release that a resolver finds beside pandas 3.1, 2025.3.3.16, takes
 python-dateutil back to 2.9, imports polars though it calls it optional, and cannot be pointed at another host. In an
 environment of its own the newest takes 487 MB, and it has no time limit: for a silent server it still waited after
-25 s, without any server it still tried after 35 s, and a 429 without a header of theirs ended in a KeyError. What is needed is
-one GET with a page token, which the standard library does. The two ask alike: pages that a server gave this client were
-asked for in the same words (`assets`, `metrics`, `frequency`, `start_time`, `page_size`, `next_page_token`).
+25 s, without any server it still tried after 35 s; a 429 without a header of theirs ended in a KeyError.
+What is needed is one GET with a page token, which the standard library does. The two ask alike: a server that gave this
+client its pages was asked with the same words (`assets`, `metrics`, `frequency`, `start_time`, `next_page_token`).
 """
 
 import datetime as dt
