@@ -104,6 +104,14 @@ def test_a_slider_holds_even_the_ends_of_a_range(low, high, value, base):
     assert made.value == value
 
 
+@pytest.mark.parametrize(("value", "start"), [(0.95, 0.002), (0.001, 0.001)])
+def test_a_share_that_may_not_be_zero_moves_in_round_steps(value, start):
+    kind = Annotated[float, Unit("share of 1", "a share", 0.9, 0.001, 1)]
+    made = controls.control(check({"__annotations__": {"x": kind}, "x": value}).contract["x"], value)
+    assert type(made) is widgets.FloatSlider
+    assert (made.min, made.max, made.step, made.value) == (start, 1, 0.002, value)
+
+
 def test_controls_are_those_that_the_figure_takes(given, draw):
     panel = controls.panel(given, draw)
     assert list(panel.widgets) == ["power_price", "efficiency", "as_of", "rig", "cost_basis"]

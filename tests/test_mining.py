@@ -51,6 +51,8 @@ def test_a_rig_is_looked_up_and_a_wrong_one_refused_with_the_nearest():
     assert mining.rig_efficiency(read, "none", 99.0) == 99.0
     with pytest.raises(Refusal, match=r"^rig cannot be 'antminer s 21': .* for example Antminer S21, or none"):
         mining.rig_efficiency(read, "antminer s 21", 99.0)
+    with pytest.raises(Refusal, match="for example Antminer S19,"):  # what is asked for is part of its name
+        mining.rig_efficiency(read, "S19", 99.0)
     unread = models[models["source"].str.contains("UNVERIFIED")]["model"]
     assert len(unread) == len(models) - len(read) > 0
     with pytest.raises(Refusal):
@@ -439,3 +441,14 @@ def test_plausible_fleets_stay_in_their_bounds_and_follow_their_seed():
     spreads = np.array([[other.efficiency_spread / 0.3, other.power_spread / 0.2] for other in made])
     np.testing.assert_allclose(spreads[:, 0], spreads[:, 1])
     assert max(abs(other.correlation) for other in made) <= 0.5
+
+
+def test_shutdown_pairs_are_the_shutdown_prices_of_single_miners():
+    running = {"uptime": 0.9, "pool_fee": 0.02, "site_overhead": 0.1, "opex": 0.01, "rig_price": 10.0, "rig_life": 4.0}
+    table = mining.shutdown_pairs(pd.Series([15.0, 30.0]), (0.04, 0.06), 4e-4, running)
+    assert len(table) == 2 * 2 * 2
+    for row in table.itertuples():
+        one = mining.shutdown_price(mining.Miner(row.j_per_th, row.power_price, **running), 4e-4, row.basis)
+        assert row.shutdown_price_usd == pytest.approx(one)
+    means = table.groupby("basis")["shutdown_price_usd"].mean()
+    assert means["power"] < means["all-in"]

@@ -543,13 +543,25 @@ def steady(days: int, per_day: float) -> np.ndarray:
     return per_day * np.arange(1, days + 1)
 
 
-def test_a_steady_past_forecasts_itself():
-    heights = steady(2_000, 150)
-    forecast = network.pace_forecast(heights, int(heights[-1]), 15_000)
-    assert forecast[:3] == pytest.approx((100, 100, 100), abs=1e-9)
-    record = network.pace_record(heights, [30_000, 210_000], 15_000)
-    assert record.index.tolist() == [210_000]  # at height 15,000 no stretch of 15,000 blocks was over yet
-    assert record.loc[210_000].tolist() == pytest.approx([100, 100, 100, 100], abs=1e-9)
+def test_a_forecast_lies_halfway_between_a_steady_past_and_the_plan():
+    heights = steady(2_000, 160)
+    forecast = network.pace_forecast(heights, int(heights[-1]), 14_400)  # 90 days at this pace, 100 by the plan
+    assert forecast[:4] == pytest.approx((95, 95, 95, 90), abs=1e-9)
+    record = network.pace_record(heights, [28_800, 209_600], 14_400)
+    assert record.index.tolist() == [209_600]  # at height 14,400 no stretch of 14,400 blocks was over yet
+    assert record.loc[209_600].tolist() == pytest.approx([95, 95, 95, 90, 90], abs=1e-9)
+
+
+def test_halfway_has_missed_by_less_than_the_past_or_the_plan_alone():
+    """The reason for the rule, on the chain itself: at six distances before the halvings and every 50,000 blocks."""
+    heights = np.cumsum(data.load("btc_network_daily")["blocks"])
+    misses = []
+    for left in (10_000, 20_000, 35_000, 50_000, 75_000, 100_000):
+        record = network.pace_record(heights, [420_000, 630_000, 840_000, *range(300_000, 950_001, 50_000)], left)
+        plan = left / 144
+        misses.append([(record["took"] - guess).abs().mean() / plan for guess in (record.middle, record.past, plan)])
+    halfway, past, plan = np.mean(misses, axis=0)
+    assert halfway < 0.75 * min(past, plan)
 
 
 def test_a_forecast_knows_nothing_after_its_height():
@@ -562,9 +574,8 @@ def test_a_forecast_knows_nothing_after_its_height():
 
 
 def test_with_too_short_a_past_the_plan_has_to_do():
-    early, middle, late, stretches = network.pace_forecast(steady(300, 144), 300 * 144, 144 * 200)
-    assert np.isnan(early)
-    assert np.isnan(late)
+    early, middle, late, past, stretches = network.pace_forecast(steady(300, 144), 300 * 144, 144 * 200)
+    assert np.isnan([early, late, past]).all()
     assert (middle, stretches) == (200, 100)
     assert len(network.past_paces(steady(300, 144), 100 * 144, 144 * 200)) == 0
 

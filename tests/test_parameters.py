@@ -406,7 +406,7 @@ SCALARS = st.one_of(
     st.timedeltas(),
     st.builds(object),
     st.sampled_from(
-        [np.float32(1), np.bool_(True), np.int8(3), np.datetime64("NaT"), pd.NA, pd.NaT, Ellipsis, int, np.ones(3)]
+        [np.float32(1), np.bool_(True), np.int8(3), np.datetime64("NaT", "D"), pd.NA, pd.NaT, Ellipsis, int, np.ones(3)]
     ),
 )
 TEXTS = st.one_of(

@@ -223,7 +223,7 @@ def test_provenance_is_the_last_page(executed: Any) -> None:
     assert last is not None
     assert last["kind"] == "provenance"
     (halvings,) = last["tables"]
-    assert ["Covers", "2012 to 2024; 4 rows"] in halvings["facts"]
+    assert ["Covers", "2012 to 2024; 4 rows; read 2026-11-21"] in halvings["facts"]
     without = document.read(_without(executed, document.PROVENANCE), edition="report", name="spoken")
     assert len(pages(made, 20)) == len(pages(without, 20)) + 1
 
@@ -651,3 +651,22 @@ def test_bad_parameters_are_refused_before_the_folder_is_made(tmp_path: Path) ->
 )
 def test_exit_code_of_a_batch(statuses: list[run.Status], code: int, spoken: Any) -> None:
     assert batch.exit_code([run.Outcome(spoken[0], status) for status in statuses]) == code
+
+
+@pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        ("x = 1\nshow.say(\n    f'{x}'\n)\ny = 2", "x = 1\ny = 2"),
+        ("if x:\n    show.say('a')\nelse:\n    show.record('b', 1, '')", ""),
+        ("if x:\n    y = 2\n    show.say('a')", "if x:\n    y = 2\n    show.say('a')"),
+        ("x = 1; show.say('a')", "x = 1; show.say('a')"),
+        (
+            "# why\nfig, ax = draw.figure()\nshow.caption('a', 'b', alt='c', source='d')",
+            "# why\nfig, ax = draw.figure()",
+        ),
+        ("%matplotlib inline\nshow.say('a')", "%matplotlib inline\nshow.say('a')"),
+        ("showing.say('a')\nshow", "showing.say('a')\nshow"),
+    ],
+)
+def test_the_teaching_edition_leaves_out_code_that_only_speaks(source, left):
+    assert document.without_voice(source) == left

@@ -70,7 +70,8 @@ def test_say_puts_markdown(shown):
 @pytest.mark.parametrize(
     "text",
     [f"{np.nan:.0%} of days", f"from {np.nan} on", f"{-np.inf:,.0f} USD", f"since {pd.NaT}", f"{pd.NA} rigs",
-     f"{np.float64(2)!r} EH/s", f"{[np.float64(2)]}", f"{pd.Timestamp('2020-01-01')!r}", f"{object()}", f"{np.nan}USD"],
+     f"{np.float64(2)!r} EH/s", f"{[np.float64(2)]}", f"{pd.Timestamp('2020-01-01')!r}",
+     "<object object at 0x7fd7a8414b50>", f"{np.nan}USD"],
 )  # fmt: skip
 def test_say_refuses_what_is_no_number(text, shown):
     with pytest.raises(ValueError, match="a number is missing"):
@@ -436,3 +437,29 @@ show.record("slope", 1.0, "per step")
     assert kinds == ["figure", "caption", "say", "record"]
     nbformat.validate(notebook)
     assert io.StringIO(outputs[0].data["image/svg+xml"]).readline().startswith("<?xml")
+
+
+# ---- small words ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "said"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), ("abc", "a, b and c")])
+def test_words_are_listed_as_in_a_sentence(words, said):
+    assert show.listed(list(words)) == said
+
+
+@given(st.floats(0.01, 1e6), st.floats(0.01, 1e6))
+def test_a_gap_is_named_on_its_side(value, level):
+    said = show.gap(value, level)
+    if said.endswith("times"):
+        assert value >= 10 * level * (1 - 1e-12)
+    elif said != "level with":
+        assert said.endswith("above" if value > level else "below")
+        share = float(said.split("%")[0]) / 100
+        assert abs(abs(value / level - 1) - share) <= 0.005 + 1e-9
+    else:
+        assert abs(value / level - 1) < 0.005
+
+
+def test_results_can_be_read_again():
+    show.record("answer", 42, "units")
+    assert show.recorded() == {"answer": 42}

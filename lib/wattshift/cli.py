@@ -145,9 +145,9 @@ def opening(node: dict[str, Any]) -> Opening:
     heading = re.search(r"^# +(.+?)\s*$", text, re.MULTILINE)
     rest = text[heading.end() :] if heading else text
     paragraph = next((part for part in re.split(r"\n\s*\n", rest) if part.strip()), "")
-    told = re.search(r"([0-9]+(?:\s*(?:-|–|to)\s*[0-9]+)?)\s+minutes?\b", text)
+    told = re.search(r"(half a|[0-9]+(?:\s*(?:-|–|to)\s*[0-9]+)?)\s+minutes?\b", text)
     words = re.sub(r"[*`]|\[([^\]]*)\]\([^)]*\)", lambda m: m[1] or "", " ".join(paragraph.split()))
-    return Opening(heading[1].strip(" *`") if heading else "", words, told[1] if told else "")
+    return Opening(heading[1].strip(" *`") if heading else "", words, told[1].replace("half a", "0.5") if told else "")
 
 
 # ---------------------------------------------------------------- printing

@@ -23,7 +23,7 @@ from wattshift.parameters import Given, Parameter
 from wattshift.refusal import Refusal
 
 REACH = 5.0  # a slider over a range of many decades goes this many times up and down from where it starts
-WIDE = 100.0  # a positive range whose ends are this many times apart gets a logarithmic slider
+WIDE = 100.0  # a positive range, unless of shares, whose ends are this many times apart gets a logarithmic slider
 _WIDTH = "32em"
 _PICTURE = {"display": "none", "width": "6.6in", "max_width": "100%", "align_self": "flex-start"}
 _DOTS = 200  # per inch, of the picture
@@ -164,12 +164,13 @@ def control(parameter: Parameter, value: Any, options: Sequence[str] | None = No
         return widgets.IntSlider(
             value=value, min=math.ceil(low), max=math.floor(high), step=step, continuous_update=False, **about
         )
-    if low > 0 and parameter.maximum / parameter.minimum >= WIDE:  # type: ignore[operator]
+    if low > 0 and high > 1 and parameter.maximum / parameter.minimum >= WIDE:  # type: ignore[operator]
         return widgets.FloatLogSlider(
             value=value, base=10, min=math.log10(low), max=math.log10(high), step=0.01, readout_format=",.3r",
             continuous_update=False, **about,
         )  # fmt: skip
     step_size = step_of(low, high)
+    low = min(math.ceil(low / step_size) * step_size, float(value))  # round stops, also where a range starts at 0.001
     decimals = max(0, -math.floor(math.log10(step_size)))
     return widgets.FloatSlider(
         value=value, min=low, max=high, step=step_size, readout_format=f".{decimals}f", continuous_update=False, **about

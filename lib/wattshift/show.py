@@ -87,12 +87,14 @@ def listed(words: Sequence[str]) -> str:
 def gap(value: float, level: float) -> str:
     """How a value stands to a level (both positive), as "12% above" it; "12.5 times" it where it is far above.
 
-    >>> gap(112.0, 100.0), gap(88.0, 100.0), gap(1_250.0, 100.0)
-    ('12% above', '12% below', '12.5 times')
+    >>> gap(112.0, 100.0), gap(88.0, 100.0), gap(1_250.0, 100.0), gap(100.2, 100.0)
+    ('12% above', '12% below', '12.5 times', 'level with')
     """
     ratio = value / level
     if ratio >= 10:
-        return f"{ratio:,.1f} times"
+        return f"{ratio:,.{1 if ratio < 100 else 0}f} times"
+    if abs(ratio - 1) < 0.005:
+        return "level with"
     return f"{abs(ratio - 1):.0%} {'above' if ratio >= 1 else 'below'}"
 
 
@@ -205,6 +207,11 @@ def record(
         tile = f"<b>{html.escape(text)}</b> {html.escape(unit)}<br><small>{html.escape(str(label))}</small>"
         bundle["text/html"] = f'<div style="margin:.2em 0">{tile}</div>'
     _put(bundle, kind="record", name=name)
+
+
+def recorded() -> dict[str, Any]:
+    """Every result recorded so far, by name: for a closing section that repeats what earlier ones found."""
+    return {name: value for name, (value, _) in _records.items()}
 
 
 def provenance(given: Mapping[str, Any] | None = None) -> None:

@@ -542,9 +542,10 @@ def read(
             if "injected-parameters" in tags:
                 source = re.sub(r"\A# Parameters\n", "", source)
             last_page = any(PROVENANCE in output.get("data", {}) for output in cell.get("outputs", []))
-            if edition == "teaching" and source.strip() and not tags & CODE_HIDDEN and not last_page:
+            shown = without_voice(source)
+            if edition == "teaching" and shown.strip() and not tags & CODE_HIDDEN and not last_page:
                 blocks.append(
-                    Block("code", source.rstrip(), {"language": language, "injected": "injected-parameters" in tags})
+                    Block("code", shown.rstrip(), {"language": language, "injected": "injected-parameters" in tags})
                 )
             if not tags & OUTPUT_HIDDEN:
                 for output in cell.get("outputs", []):
@@ -575,6 +576,34 @@ def read(
 def _last_of_each(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """One record per name, the last one given, at the place of the first."""
     return list({str(r.get("name")): r for r in records}.values())
+
+
+def without_voice(source: str) -> str:
+    """Code without the calls that only say, caption, tabulate or record: what they show stands right below it.
+
+    A branch that holds nothing else goes whole; everything that computes or draws stays as written, comments too. Code
+    that is not plain Python stays as it is.
+
+    >>> without_voice("x = 1\\nshow.say(f'It is {x}.')\\nassert x")
+    'x = 1\\nassert x'
+    """
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError):
+        return source
+    lines = source.splitlines()
+    kept = {line for each in body if not _only_speaks(each) for line in (each.lineno, each.end_lineno)}
+    spoken = [each for each in body if _only_speaks(each) and not kept & {each.lineno, each.end_lineno}]
+    for statement in reversed(spoken):
+        del lines[statement.lineno - 1 : statement.end_lineno]
+    return "\n".join(lines).strip("\n")
+
+
+def _only_speaks(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.If):
+        return all(map(_only_speaks, [*statement.body, *statement.orelse]))
+    called = statement.value.func if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) else None
+    return isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id == "show"
 
 
 def _labels_once(blocks: Sequence[Block]) -> list[Block]:

@@ -95,7 +95,7 @@ def _contents(made: str) -> str:
 
 def _front(document: Document, question: str) -> str:
     title = plain_markdown(document.title)
-    edition = " · teaching edition" if document.edition == "teaching" else ""
+    edition = " · teaching edition: code that only writes text is left out" if document.edition == "teaching" else ""
     as_of = f" · data to {document.as_of}" if document.as_of else ""
     tiles = "".join(
         f'<div class="tile"><p class="number"{_dir(t["value"])}>{escape(t["value"])} '

@@ -62,13 +62,13 @@ def provenance_facts(document: Document) -> dict[str, Any]:
     for table in given.get("tables") or []:
         got = {key: clean(value) for key, value in table.items() if value not in (None, "", "None")}
         covers = [got.get("range", "").replace("..", " to "), f"{got['rows']} rows" if "rows" in got else ""]
+        covers.append(f"read {got['date_read']}" if "date_read" in got else "")
         terms = [got.get("licence", ""), f"passing on: {got['redistribution']}" if "redistribution" in got else ""]
         facts = {
             "Producer": got.get("producer", ""),
             "Citation": got.get("citation", ""),
             "Address": got.get("url", ""),
             "Covers": "; ".join(c for c in covers if c),
-            "Read": got.get("date_read", ""),
             "Licence": "; ".join(t for t in terms if t),
             "SHA-256": got.get("sha256", ""),
         }
