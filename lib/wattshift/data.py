@@ -113,7 +113,7 @@ class Column(BaseModel):
 
 
 class Renewal(BaseModel):
-    """How newer rows get into a table: by an adapter of `refresh.py`, or by hand, as a sentence says."""
+    """How newer rows get into a table: by an adapter of `refresh/publishers.py`, or by hand, as a sentence says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -226,7 +226,7 @@ def load(name: str) -> pd.DataFrame:
 
 
 def raw(name: str) -> tuple[Card, str, bytes]:
-    """The card, its text and the table's bytes, after the checks of `load` (for `refresh.py`, which replaces both)."""
+    """The card, its text and the table's bytes, after the checks of `load` (for `refresh`, which replaces both)."""
     of = card(name)
     _checked(name)
     text = _bytes(f"{name}.yml", f"{name}.yml is missing.")
