@@ -329,6 +329,19 @@ def test_rigs_below_cash_cost_stand_still_until_the_rest_are_whole() -> None:
     assert float(np.median(fan.at(150)[0])) == pytest.approx(settled, rel=0.005)
 
 
+def test_a_fleet_with_free_power_never_stops() -> None:
+    """A cost of zero is no cost: the paths are those where every rig runs, through a price that falls to a fifth."""
+    start, fall = steady_start(1_049_328), PriceLaw("fall", drift_per_year=-1.6, volatility=0.5)
+    free, none, dear = (
+        network.forward_paths(
+            start, fall, DifficultyLaw("x", 0.5, 180.0, 0.2, fleet_cost=cost), 300, 50, np.random.default_rng(7)
+        )
+        for cost in (0.0, None, 20.0)
+    )
+    assert np.array_equal(free.hashprice, none.hashprice)
+    assert not np.array_equal(dear.hashprice, none.hashprice)
+
+
 def test_same_seed_same_paths_whatever_the_threads() -> None:
     law = DifficultyLaw("x", 1.0, 180.0, 0.3, 0.1, noise=0.03)
     runs = [

@@ -637,7 +637,7 @@ class DifficultyLaw:
     noise          : standard deviation of log hashrate's own news per two weeks
     fleet_cost     : cash cost of the network's median hash, USD/PH/day; rigs that earn less than it stand still (a
                      lognormal merit order of log spread fleet_spread, cost falling by efficiency_gain per year).
-                     None: every rig runs.
+                     None, or free power: every rig runs.
     """
 
     name: str
@@ -884,7 +884,7 @@ def _awake_table(start: Start, reward: float, law: DifficultyLaw) -> tuple[Float
     The share u solves u = Phi(log(hashprice / cost) / spread) where hashprice is the one *after* difficulty has
     followed (revenue shared among those who run), so no cobweb: rigs stop until the rest are whole.
     """
-    if law.fleet_cost is None:
+    if not law.fleet_cost:
         return None
     seen = float(hashprice_from_difficulty(reward, 0.0, start.price_usd, start.difficulty))
     score = np.linspace(-12.0, 9.0, 2_000)  # log(hashprice / cost) / spread
