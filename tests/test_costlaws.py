@@ -58,7 +58,7 @@ def test_difficulty_regression_finds_a_planted_law():
     """Market value = difficulty^0.5 exactly: the law gives the price itself."""
     frame = weeks()
     frame["price_usd"] = np.sqrt(frame["difficulty"]) / frame["supply_btc"]
-    model = costlaws.model_prices(frame, 0.05, laws=["difficulty regression"])["difficulty regression"]
+    model = costlaws.model_prices(frame, 0.05, laws=["difficulty-regression"])["difficulty-regression"]
     assert model.isna().sum() == 104
     assert model[104:].to_numpy() == pytest.approx(frame["price_usd"][104:].to_numpy(), rel=1e-6)
 
@@ -66,11 +66,11 @@ def test_difficulty_regression_finds_a_planted_law():
 def test_ratio_and_energy_value_find_their_own_world():
     frame = weeks()
     frame["price_usd"] = 700 * frame["hashrate_ehs"]
-    ratio = costlaws.model_prices(frame, 0.05, laws=["price to hashrate"])["price to hashrate"]
+    ratio = costlaws.model_prices(frame, 0.05, laws=["price-to-hashrate"])["price-to-hashrate"]
     assert ratio.isna().sum() == 52
     assert ratio[52:].to_numpy() == pytest.approx(frame["price_usd"][52:].to_numpy())
     frame["price_usd"] = 2e-15 * costlaws.energy_value(frame)
-    value = costlaws.model_prices(frame, 0.05, laws=["energy value"])["energy value"]
+    value = costlaws.model_prices(frame, 0.05, laws=["energy-value"])["energy-value"]
     assert value[104:].to_numpy() == pytest.approx(frame["price_usd"][104:].to_numpy())
 
 
@@ -133,7 +133,7 @@ def test_laws_are_scored_on_the_same_weeks():
     assert found["law"].tolist() == list(costlaws.LAWS)
     assert found["weeks"].nunique() == found["pairs"].nunique() == found["rmse_walk"].nunique() == 1
     assert found["weeks"].iloc[0] == 300 - 104 - 26
-    alone = costlaws.score(prices.drop(columns=["difficulty regression", "energy value"]))
+    alone = costlaws.score(prices.drop(columns=["difficulty-regression", "energy-value"]))
     assert alone["weeks"].iloc[0] == 300 - 52 - 26
 
 

@@ -87,6 +87,28 @@ def test_outlook_draws_past_fan_level_and_marks():
     plt.close("all")
 
 
+def test_outlook_keeps_labels_outside_its_uprights():
+    past = pd.Series([50.0, 40.0, 30.0], pd.date_range("2026-01-01", periods=3))
+    days = pd.date_range("2026-01-04", periods=40)
+    fan = pd.DataFrame({0.1: np.full(40, 20.0), 0.5: np.full(40, 30.0), 0.9: np.full(40, 40.0)})
+    marks = {"the end": days[32], "halving": days[30]}  # in any order
+    draw.outlook(past, days, fan, {"law": np.zeros(40)}, (25.0, "level"), marks, ylabel="y", share_label="share")
+    sides = {text.get_text(): text.get_horizontalalignment() for text in plt.gcf().axes[0].texts}
+    assert (sides["halving"], sides["the end"]) == ("right", "left")  # left of the first line, right of the last
+    plt.close("all")
+
+
+def test_shifts_are_drawn_as_multiples_of_the_level_before():
+    weeks = pd.date_range("2020-01-05", periods=60, freq="7D")
+    row = {"name": "halving", "low": -0.75, "mid": -0.5, "high": 9.0, "theory": -0.5}
+    draw.long_run(weeks, np.linspace(0.1, 1, 60), "y", {"cut": weeks[30]}, pd.DataFrame([row]), "x")
+    beside = plt.gcf().axes[1]
+    assert beside.get_xscale() == "log"
+    np.testing.assert_allclose(beside.collections[0].get_segments()[0][:, 0], [0.25, 10.0])
+    assert [line.get_xdata()[0] for line in beside.get_lines()[:2]] == [0.5, 0.5]
+    plt.close("all")
+
+
 def test_places_shade_the_claim_and_keep_groups_apart():
     draw.places(
         {"law": {"a year": ([2020, 2021], [0.1, 0.95]), "half": ([2020], [0.5])}}, claimed=0.8, xlabel="x", ylabel="y"

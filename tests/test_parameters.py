@@ -349,6 +349,19 @@ def test_a_window_ends_no_earlier_than_it_starts() -> None:
     assert CONTRACT.validate(moved) == {**CONTRACT.defaults, **moved}
 
 
+def test_all_stands_for_every_option_of_a_list() -> None:
+    laws = CONTRACT["laws"].type
+    assert CONTRACT.validate({"laws": "all"})["laws"] == CONTRACT.validate({"laws": "[flat, trend]"})["laws"]
+    assert CONTRACT.validate({"laws": " All "})["laws"] == ("flat", "trend")
+    assert [laws.text_of(value) for value in (("trend", "flat"), ("flat",), ("flat", "flat"))] == [
+        "all",
+        "flat",
+        "flat; flat",
+    ]
+    assert laws.range == "flat, trend, all"
+    assert "not a list in square brackets" in refusal("prices", "all")  # prices have no options
+
+
 def test_an_example_is_always_allowed() -> None:
     for each in CONTRACT:
         bare = Parameter(each.name, each.type, None)

@@ -239,6 +239,66 @@ def test_a_heading_before_the_provenance_cell_moves_to_its_page() -> None:
     assert kinds == ["front", "page", "## Sources", "provenance"]
 
 
+@pytest.mark.parametrize("edition", ["report", "teaching"])
+def test_front_cells_are_read_first_and_bring_no_code(edition: document.Edition) -> None:
+    """A hand-written order: introduction, what was found, then the story; the last page keeps its heading."""
+    cells = [
+        new_markdown_cell("# T\n\nq\n\nintroduction"),
+        cell(source="first = 1"),
+        new_markdown_cell("## Story"),
+        cell(shown({"text/markdown": "told, as [Figure 1](#fig-line) shows"}, kind="say")),
+        figure("line"),
+        new_markdown_cell("## Found"),
+        cell(shown({"text/markdown": "an answer, see [Figure 1](#fig-line)"}, kind="say"), source="found = 2"),
+        new_markdown_cell("## Sources"),
+        cell(shown({document.PROVENANCE: {}})),
+    ]
+    for late in (5, 6):
+        cells[late].metadata["tags"] = ["front"]
+    made = read(*cells, edition=edition)
+    prose_only = [block.text for block in made.blocks if block.kind == "prose"]
+    assert prose_only == [
+        "introduction", "## Found", "an answer, see [Figure 1](#fig-line)",
+        "## Story", "told, as [Figure 1](#fig-line) shows", "## Sources",
+    ]  # fmt: skip
+    assert [block.text for block in made.blocks if block.kind == "code"] == (
+        ["first = 1", "pass", "pass"] if edition == "teaching" else []
+    )
+    assert [piece.markdown for piece in typst.pieces_of(made)][-2:] == ["## Sources", ""]
+    page = html.page(made)
+    assert page.index("introduction") < page.index("an answer") < page.index("told, as")
+    assert typst.pdf(made).startswith(b"%PDF")
+
+
+def test_a_notebook_without_front_cells_keeps_its_order() -> None:
+    cells = [new_markdown_cell("# T\n\nq\n\na"), new_markdown_cell("b"), new_markdown_cell("c")]
+    assert [block.text for block in read(*cells).blocks] == ["a", "b", "c"]
+    cells[0] = new_markdown_cell("# T\n\nq")  # no introduction: what was found comes at once
+    cells[2].metadata["tags"] = ["front"]
+    assert [block.text for block in read(*cells).blocks] == ["c", "b"]
+
+
+def test_page_one_says_what_may_not_be_passed_on() -> None:
+    """The words stand before the story, in the PDF and on the page; a report of free tables has none."""
+    free = {"name": "halvings", "redistribution": "yes", "licence": "facts"}
+    held = {"name": "network", "redistribution": "non-commercial", "licence": "CC BY-NC 4.0 (stated by X)"}
+    unsaid = {"name": "rigs_<b>", "redistribution": "unknown", "licence": "none stated"}
+    line = "Passing on: non-commercial only for network (CC BY-NC 4.0); terms unknown for rigs_<b>. See the last page."
+    for tables, wanted in (([free, unsaid, held], line), ([free], "")):
+        made = read(new_markdown_cell("# T\n\nq\n\nstory"), cell(shown({document.PROVENANCE: {"tables": tables}})))
+        assert json.loads(typst.source_of(made)[1]["document.json"])["terms"] == wanted
+        page = html.page(made)
+        assert ("Passing on:" in page.split("story")[0]) == bool(wanted)
+        assert "rigs_<b>" not in page
+        assert len(pages(made, 20)) == 2  # the front with the story, and the last page
+
+
+def test_a_table_of_unheard_terms_counts_as_unknown() -> None:
+    said = document.terms({"tables": [{"name": "a", "redistribution": "ask me"}, {"name": "b"}]})
+    assert said == "Passing on: terms unknown for a, b. See the last page."
+    assert document.terms(None) == ""
+
+
 # ---------------------------------------------------------------- cross references
 
 

@@ -236,13 +236,14 @@ def _energy_value(frame: pd.DataFrame, power_price: float, least: int) -> Floats
 
 @dataclass(frozen=True)
 class Law:
-    """A cost law: its name, who published it, what it says in a phrase, and the function that gives model prices.
+    """A cost law: its name, its title in print, who published it, what it says, and the function of model prices.
 
     The function takes the frame of `inputs`, the power price (USD/kWh) and how many earlier rows an estimate needs;
     it returns USD per BTC, NaN where the law cannot speak yet.
     """
 
     name: str
+    title: str
     source: str
     says: str
     price: Callable[[pd.DataFrame, float, int], Floats]
@@ -253,26 +254,31 @@ LAWS: dict[str, Law] = {
     for law in (
         Law(
             "hayes",
-            "Hayes (2017, 2019)",
-            "energy cost of one coin at an assumed power price; nothing is estimated",
+            "Hayes",
+            "2017, 2019",
+            "the energy cost of one coin at an assumed power price; nothing is estimated",
             _hayes,
         ),
         Law(
-            "difficulty regression",
-            "Hague; Checkmate, Glassnode (2022)",
-            "line of log market value on log difficulty, per coin; refitted on the past each week",
+            "difficulty-regression",
+            "Difficulty regression",
+            "Hague; Checkmate of Glassnode, 2022",
+            "a line of log market value on log difficulty, per coin",
             _difficulty_regression,
         ),
         Law(
-            "price to hashrate",
-            "practitioners' ratio; no single author",
-            "hashrate times the median ratio of price to hashrate over the past 52 weeks",
+            "price-to-hashrate",
+            "Price to hashrate",
+            "a practitioners' ratio without a single author",
+            "hashrate times the median ratio of price to hashrate over the past 52 weeks; being scaled by recent prices, "
+            "it is close to the price by making",
             _price_to_hashrate,
         ),
         Law(
-            "energy value",
-            "Edwards (2019)",
-            "network power over the supply's growth rate, times a constant refitted on the past each week",
+            "energy-value",
+            "Energy value",
+            "Edwards, 2019",
+            "network power over the supply's growth rate, times a constant",
             _energy_value,
         ),
     )

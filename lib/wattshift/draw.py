@@ -10,7 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import fontpkg_ibm_plex_sans_arabic
 import matplotlib.dates
@@ -484,10 +484,13 @@ def _mix(colour: str, share: float) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
-def mark(ax: Axes, x: Any, text: str | None = None, *, size: float = 7.5) -> None:
+def mark(
+    ax: Axes, x: Any, text: str | None = None, *, side: Literal["left", "right"] | None = None, size: float = 7.5
+) -> None:
     """A dashed upright line at x (a halving, an event) with a small label at its top, lower where another is.
 
-    Call it when the axis limits stand: near the right edge the label goes to the left of its line.
+    Call it when the axis limits stand: unless a side is asked for, the label goes to the right of its line, and to the
+    left near the right edge.
     """
     x = pd.Timestamp(x) if isinstance(x, str) else x
     ax.axvline(x, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)), zorder=1.5)
@@ -495,16 +498,16 @@ def mark(ax: Axes, x: Any, text: str | None = None, *, size: float = 7.5) -> Non
         return
     number_of: Any = ax.convert_xunits
     place = ax.transAxes.inverted().transform(ax.transData.transform((float(number_of(x)), 1)))[0]
-    side = -1 if place > 0.85 else 1
+    sign = -1 if (place > 0.85 if side is None else side == "left") else 1
     label = ax.annotate(
-        text, (x, 1), (3 * side, -1), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
-        ha="right" if side < 0 else "left", fontsize=size, color=MUTED, label="mark",
+        text, (x, 1), (3 * sign, -1), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
+        ha="right" if sign < 0 else "left", fontsize=size, color=MUTED, label="mark",
     )  # fmt: skip
     others = [other for other in ax.texts if other.get_label() == "mark" and other is not label]
     row = 0
     while any(label.get_window_extent().overlaps(other.get_window_extent()) for other in others) and row < 4:
         row += 1
-        label.set_position((3 * side, -1 - 1.3 * size * row))
+        label.set_position((3 * sign, -1 - 1.3 * size * row))
 
 
 def mark_level(
@@ -771,10 +774,10 @@ def long_run(
     days: ArrayLike, level: ArrayLike, ylabel: str, marks: Mapping[str, Any], shifts: pd.DataFrame, xlabel: str
 ) -> None:
     """A positive quantity over time on a log scale, its geometric mean dashed; beside it, where `shifts` has rows, how
-    far its counterpart moved at each date.
+    far its counterpart moved at each date, as a multiple of the level before on a log scale.
 
-    marks: label and day of the dashed uprights. shifts: columns name, low, mid, high, theory, all as shares (-0.5 is a
-    fall by half); theory is drawn as a cross.
+    marks: label and day of the dashed uprights. shifts: columns name, low, mid, high, theory, all as shares above -1
+    (-0.5 is a fall by half, drawn at 0.5); theory is drawn as a cross.
     """
     beside = len(shifts) > 0
     ratios = {"width_ratios": [1.8, 1]} if beside else {}
@@ -789,9 +792,10 @@ def long_run(
     mark_halvings(ax, marks)
     if beside:
         other = panels[0, 1]
-        intervals(other, shifts["name"].tolist(), shifts["low"], shifts["mid"], shifts["high"], truth=shifts["theory"])
-        percent(other, "x")
-        other.axvline(0, color=MUTED, linewidth=0.6)
+        low, mid, high, theory = (1 + shifts[name] for name in ("low", "mid", "high", "theory"))
+        intervals(other, shifts["name"].tolist(), low, mid, high, truth=theory)
+        plain_log(other, "x")
+        other.axvline(1, color=MUTED, linewidth=0.6)
         other.set_xlabel(xlabel)
 
 
@@ -855,10 +859,11 @@ def outlook(
     low.set(ylim=(-0.03, 1.03), ylabel=share_label)
     percent(low)
     dates(low)
-    above = float(seen.min()) > level[0]  # then the space under the level is free below the past
-    mark_level(ax, *level, side="left" if above else "right", under=above)
-    for text, day in marks.items():
-        mark(ax, day, text)
+    above = float(seen.head(len(seen) // 2 + 1).min()) > level[0]  # then the space under the level is free there
+    mark_level(ax, *level, side="left", under=above)
+    in_order = sorted(marks.items(), key=lambda item: pd.Timestamp(item[1]))
+    for place, (text, day) in enumerate(in_order, 1):  # labels stand outside, so that no upright cuts one
+        mark(ax, day, text, side="right" if place == len(in_order) else "left")
         mark(low, day)
     label_lines(low, lines)
 

@@ -75,8 +75,13 @@ class Type:
             one = f"{noun} from {self.unit.range}" if self.unit else noun
             one += f", as a {self.symbol}" if self.symbol.startswith("share") else f" {self.symbol}".rstrip()
         if self.many:
-            one = f"a list in square brackets, each value {one}"
+            one = f"a list in square brackets, each value {one}" + (", or all" if self.all_options else "")
         return one + (", or none" if self.optional else "")
+
+    @property
+    def all_options(self) -> tuple[str | int, ...]:
+        """What the word all stands for: every option, where several may be given; else nothing."""
+        return self.options if self.many and "all" not in self.options else ()
 
     @property
     def range(self) -> str:
@@ -89,16 +94,20 @@ class Type:
             text = f"up to {self.unit.high if self.unit else LONGEST_TEXT} characters"
         else:
             text = self.unit.range if self.unit else "any"
-        return text + (", none" if self.optional else "")
+        return text + (", all" if self.all_options else "") + (", none" if self.optional else "")
 
     def text_of(self, value: Value) -> str:
         """A checked value in print: full digits, thousands separated, no unit.
 
         >>> Type("Count", units.Count, "int", units.Count.__metadata__[0]).text_of(20_000)
         '20,000'
+        >>> Type("list", list[str], "choice", options=("hayes", "value"), many="list").text_of(["hayes", "value"])
+        'all'
         """
         if value is None:
             return "none"
+        if isinstance(value, tuple | list) and self.all_options and set(value) == set(self.options):
+            return "all"
         if isinstance(value, tuple | list):
             return "; ".join(self.text_of(each) for each in value)
         if isinstance(value, bool):
@@ -355,7 +364,12 @@ def _one(declared: Type, value: object) -> Any:
 
 
 def _several(declared: Type, value: object) -> Any:
-    """All values of a list, each normalized; a text is taken apart at commas inside square brackets."""
+    """All values of a list, each normalized; a text is taken apart at commas inside square brackets.
+
+    The word all stands for every option of a list of choices.
+    """
+    if isinstance(value, str) and value.strip().lower() == "all" and declared.all_options:
+        value = list(declared.all_options)
     if isinstance(value, str):
         inside = re.fullmatch(r"\s*\[(.*)\]\s*", value, re.DOTALL)
         if not inside:

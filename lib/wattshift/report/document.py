@@ -30,6 +30,15 @@ LEFT_OUT: Mapping[str, frozenset[str]] = {
 }
 CODE_HIDDEN = frozenset({"remove-input", "remove_input", "hide-input", "hide_input"})
 OUTPUT_HIDDEN = frozenset({"remove-output", "remove_output"})
+FRONT = "front"  # a cell that can be computed only late and has to be read first
+TERMS: Mapping[
+    str, str
+] = {  # what a card says of passing its table on, in the words of the first page; "yes" needs none
+    "attribution": "with attribution only",
+    "non-commercial": "non-commercial only",
+    "quote-figures-only": "single figures only",
+    "unknown": "terms unknown",
+}
 
 _RTL = re.compile(r"[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFF]")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -508,8 +517,12 @@ def read(
     folder     : where pictures named in prose are looked for
     parameters : name, value, default, unit, meaning; read from the notebook where not given
     title      : instead of the notebook's own
+
+    Cells tagged `front` move to right after the first cell's introduction, without their code.
     """
-    blocks: list[Block] = []
+    body: list[Block] = []
+    fronted: list[Block] = []
+    opening = 0  # blocks of the first cell
     records: list[Mapping[str, Any]] = []
     provenance: Mapping[str, Any] | None = None
     images: dict[str, tuple[bytes, str]] = {}
@@ -528,28 +541,34 @@ def read(
         before = None
         if tags & LEFT_OUT[edition] or "papermill-error-cell-tag" in tags:
             continue
+        blocks = fronted if FRONT in tags else body
         source = _text(cell.get("source", ""))
         if cell.get("cell_type") == "markdown":
             source, found = _images(source, cell, folder)
             images |= found
-            if first:
+            opens, first = first, False
+            if opens:
                 heading, question, source = _front(source)
-                first = False
             if source.strip():
-                before = len(blocks) if source.lstrip().startswith("#") else None
+                before = len(blocks) if blocks is body and source.lstrip().startswith("#") else None
                 blocks.append(Block("prose", source))
+            if opens:
+                opening = len(body)
         elif cell.get("cell_type") == "code":
             if "injected-parameters" in tags:
                 source = re.sub(r"\A# Parameters\n", "", source)
             last_page = any(PROVENANCE in output.get("data", {}) for output in cell.get("outputs", []))
             shown = without_voice(source)
-            if edition == "teaching" and shown.strip() and not tags & CODE_HIDDEN and not last_page:
+            hidden = last_page or blocks is fronted or bool(tags & CODE_HIDDEN)
+            if edition == "teaching" and shown.strip() and not hidden:
                 blocks.append(
                     Block("code", shown.rstrip(), {"language": language, "injected": "injected-parameters" in tags})
                 )
             if not tags & OUTPUT_HIDDEN:
                 for output in cell.get("outputs", []):
                     blocks += _output(output)
+    blocks = [*body[:opening], *fronted, *body[opening:]]
+    heading_at = None if heading_at is None else heading_at + len(fronted)
     prose = [b for b in blocks if b.kind == "prose"]
     texts = iter(_footnotes_apart([_fences_closed(b.text) for b in prose]))
     blocks = [Block("prose", next(texts)) if b.kind == "prose" else b for b in blocks]
@@ -571,6 +590,28 @@ def read(
         images=images,
         shift=0 if top else 1,
     )
+
+
+def terms(provenance: Mapping[str, Any] | None) -> str:
+    """One line for the first page on the tables that may not be passed on freely; "" where all of them may.
+
+    A standard licence is named where the card names one; what a card says in words of its own counts as unknown.
+
+    >>> cards = [{"name": "a", "redistribution": "yes"}, {"name": "b", "redistribution": "unknown"}]
+    >>> cards.append({"name": "c", "redistribution": "non-commercial", "licence": "CC BY-NC 4.0 (stated by C)"})
+    >>> terms({"tables": cards})
+    'Passing on: non-commercial only for c (CC BY-NC 4.0); terms unknown for b. See the last page.'
+    """
+    held: dict[str, list[str]] = {}
+    for table in (provenance or {}).get("tables") or []:
+        rule = clean(table.get("redistribution") or "unknown")
+        if rule == "yes":
+            continue
+        licence = re.match(r"(?:CC|ODbL|GPL|MIT|BSD|Apache)\b[^(;,]*", clean(table.get("licence") or ""))
+        named = f" ({licence[0].strip()})" if licence else ""
+        held.setdefault(TERMS.get(rule, TERMS["unknown"]), []).append(f"{clean(table.get('name', ''))}{named}")
+    said = [f"{words} for {', '.join(held[words])}" for words in TERMS.values() if words in held]
+    return f"Passing on: {'; '.join(said)}. See the last page." if said else ""
 
 
 def _last_of_each(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

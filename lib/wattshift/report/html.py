@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wattshift.report import prose
-from wattshift.report.document import Block, Document, direction, plain_markdown
+from wattshift.report.document import Block, Document, direction, plain_markdown, terms
 from wattshift.report.typst import font_folders, image_width, pieces_of
 
 HERE = Path(__file__).parent
@@ -120,6 +120,7 @@ def _front(document: Document, question: str) -> str:
         f'<div class="question"{_dir(plain_markdown(document.question))}><p>{question}</p></div>'
         + (f'<div class="tiles">{tiles}</div>' if tiles else "")
         + (settings if rows else "")
+        + (f'<p class="terms">{escape(passing_on)}</p>' if (passing_on := terms(document.provenance)) else "")
         + "</header>"
     )
 

@@ -147,6 +147,7 @@ def source_of(document: Document) -> tuple[str, dict[str, bytes]]:
         "edition": document.edition,
         "tiles": list(document.tiles),
         "parameters": list(document.parameters),
+        "terms": documents.terms(document.provenance),
         "contents": headings > 2,
         "long-contents": headings > 46,
         "slots": slots,
