@@ -430,6 +430,32 @@ def test_wide_tables_stay_inside_the_margins() -> None:
         assert page[805:].min() > 0.97  # nothing runs off the foot of a page
 
 
+def test_long_contents_stand_in_two_columns() -> None:
+    """60 headings: both halves of the list hold ink, nothing leaves the page; 8 stay in one column."""
+    for many, columns in ((60, 2), (8, 1)):
+        wordy = " of so many words that no column holds it on one line of its own" * (many == 60)
+        heads = [new_markdown_cell(f"## Part {k}{wordy if k > 40 else ''}") for k in range(many)]
+        made = read(new_markdown_cell("# T\n\nq"), *heads)
+        page = pages(made)[0]
+        left, right = ink_columns(page)
+        assert left >= MARGIN - 1
+        assert right <= 595.3 - MARGIN + 1
+        names = (page[200:300, :] < 0.8).sum(axis=0)  # dark letters of entries, not their dots
+        middle = names[315:430].sum() > 0
+        assert middle == (columns == 2)
+
+
+def test_a_long_value_does_not_run_over_the_name_of_its_parameter() -> None:
+    """The row of a long value is higher than that of a short one: the value breaks, the name keeps its place."""
+    heights = []
+    for value in ("one", "alpha; beta; gamma; delta; epsilon; zeta; eta; theta; iota; k"):
+        setting = new_code_cell(f"a_name_of_some_length = {value!r}  # meaning", metadata={"tags": ["parameters"]})
+        page = pages(read(new_markdown_cell("# T\n\nq"), setting))[0]
+        rows = np.flatnonzero((page[150:600] < 0.7).any(axis=1))
+        heights.append(int(rows[-1] - rows[0]))
+    assert heights[1] > heights[0] + 5
+
+
 def test_a_long_table_repeats_its_head() -> None:
     columns = [{"name": "day", "unit": "", "align": "left"}, {"name": "price", "unit": "USD", "align": "right"}]
     made = read(new_markdown_cell("# T\n\nq"), table([[f"day {k}", f"{k}.5"] for k in range(120)], columns))

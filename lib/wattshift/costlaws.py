@@ -270,8 +270,8 @@ LAWS: dict[str, Law] = {
             "price-to-hashrate",
             "Price to hashrate",
             "a practitioners' ratio without a single author",
-            "hashrate times the median ratio of price to hashrate over the past 52 weeks; being scaled by recent prices, "
-            "it is close to the price by making",
+            "hashrate times the median ratio of price to hashrate over the past 52 weeks; being scaled by recent "
+            "prices, it is close to the price by making",
             _price_to_hashrate,
         ),
         Law(

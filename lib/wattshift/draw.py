@@ -484,6 +484,9 @@ def _mix(colour: str, share: float) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
+_HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5}  # keeps a label readable on a line
+
+
 def mark(
     ax: Axes, x: Any, text: str | None = None, *, side: Literal["left", "right"] | None = None, size: float = 7.5
 ) -> None:
@@ -501,7 +504,7 @@ def mark(
     sign = -1 if (place > 0.85 if side is None else side == "left") else 1
     label = ax.annotate(
         text, (x, 1), (3 * sign, -1), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
-        ha="right" if sign < 0 else "left", fontsize=size, color=MUTED, label="mark",
+        ha="right" if sign < 0 else "left", fontsize=size, color=MUTED, label="mark", bbox=_HALO,
     )  # fmt: skip
     others = [other for other in ax.texts if other.get_label() == "mark" and other is not label]
     row = 0
@@ -519,7 +522,7 @@ def mark_level(
         place = (0, 3) if side == "left" else (1, -3)
         ax.annotate(text, (place[0], y), (place[1], -2 if under else 2), xycoords=("axes fraction", "data"), ha=side,
                     textcoords="offset points", va="top" if under else "bottom",
-                    fontsize=size, color=MUTED)  # fmt: skip
+                    fontsize=size, color=MUTED, bbox=_HALO)  # fmt: skip
 
 
 def mark_halvings(ax: Axes, days: Mapping[str, Any]) -> None:

@@ -149,7 +149,8 @@ def source_of(document: Document) -> tuple[str, dict[str, bytes]]:
         "parameters": list(document.parameters),
         "terms": documents.terms(document.provenance),
         "contents": headings > 2,
-        "long-contents": headings > 46,
+        "entries": headings,
+        "long-contents": headings > 92,
         "slots": slots,
     }
     files["document.json"] = json.dumps(content, ensure_ascii=False, sort_keys=True).encode()
