@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from wattshift.report import cache, warm, workers
+from wattshift.report import cache, folders, warm, workers
 from wattshift.report.run import Job, Outcome
 
 DONE, FAILED, REFUSED = 0, 1, 2
@@ -29,6 +29,8 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
     """
     outcomes: dict[int, Outcome] = {}
     makings: dict[int, dict[str, str]] = {}
+    for out in {job.out for job in jobs}:
+        folders.tidy(out)
     records = {number: cache.read(job) for number, job in enumerate(jobs)}
     cache.forget()
     for number, job in enumerate(jobs):
@@ -57,7 +59,13 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
                 lines.say(runs[number])
 
         with warm.running(), _lines(list(runs.values())) as lines:
-            workers.work([jobs[number] for number in left], wanted, hear)
+            try:
+                workers.work([jobs[number] for number in left], wanted, hear)
+            finally:
+                cache.forget()
+                for number in left:  # what changed during the run may be in the report or not
+                    if number in outcomes and _makings(jobs[number]) != makings[number]:
+                        cache.drop(jobs[number])
     return exit_code(list(outcomes.values()))
 
 

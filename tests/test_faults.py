@@ -1,0 +1,410 @@
+"""Every fault that a laptop or a cluster can produce: the last good report stays, and nothing else does.
+
+Faults that other files test already: test_batch (stops in a cell, a worker that is killed), test_warm (runs apart, the
+fork server killed, its owner killed), test_report (targets that are no folder, refusals, what cannot be set), test_cache
+(records), test_cli (bad options, a reader who leaves).
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from wattshift import cli, data, parameters
+from wattshift.report import batch, cache, folders, prose, run, typst, warm
+from wattshift.report.run import Job
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs signals and /proc as Linux has them")
+pytestmark = linux
+START = [sys.executable, "-c", "from wattshift.cli import main; main()", "render"]
+IMPORT = "from wattshift.units import Seed"
+ENDINGS = ("results.json", "ipynb", "pdf")
+
+
+# ---------------------------------------------------------------- helpers
+
+
+def notebook(folder: Path, *sources: str, first: str = IMPORT, name: str = "small", words: str = "question") -> Path:
+    cells = [
+        new_markdown_cell(f"# Title\n\n{words}", id="title"),
+        new_code_cell(first, id="import"),
+        new_code_cell("seed: Seed = 1  # of the draws", metadata={"tags": ["parameters"]}, id="parameters"),
+        *(new_code_cell(source, id=f"cell-{number}") for number, source in enumerate(sources)),
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path = folder / f"{name}.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
+    return path
+
+
+def processes() -> set[int]:
+    """All that descends from this process and still runs."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            state, parent = (entry / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[:2]
+            if state not in "ZX":
+                parents[int(entry.name)] = int(parent)
+    found: set[int] = set()
+    while new := {pid for pid, parent in parents.items() if parent in {os.getpid(), *found}} - found:
+        found |= new
+    return found
+
+
+def told_of(folder: Path) -> set[int]:
+    """Processes whose environment names a folder, whoever is their parent by now."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            if str(folder).encode() in (entry / "environ").read_bytes() and int(entry.name) != os.getpid():
+                state = (entry / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+                found |= {int(entry.name)} if state not in "ZX" else set()
+    return found
+
+
+def soon(what: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.02)
+    return what()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@dataclass
+class Scene:
+    """A folder with a target that holds a good report, and all that may be there after a fault."""
+
+    place: Path
+    server: Path | None  # folder of the fork server
+    before: set[int]
+
+    @property
+    def out(self) -> Path:
+        return self.place / "out"
+
+    @property
+    def temporary(self) -> Path:
+        return self.place / "t"
+
+    def job(self, *sources: str, **more: Any) -> Job:
+        about = {key: more.pop(key) for key in ("first", "name", "words") if key in more}
+        path = notebook(self.place, *sources, **about)
+        contract = parameters.read(path)
+        return Job(path, path.stem, contract, {"seed": 2}, out=self.out, **more)
+
+    def good(self, name: str = "small") -> dict[str, bytes]:
+        """Put a good report into the target."""
+        self.out.mkdir(exist_ok=True)
+        for ending in ENDINGS:
+            (self.out / f"{name}.{ending}").write_bytes(f"the last good {ending}".encode())
+        return contents(self.out)
+
+    def command(self, *options: str, **env: str) -> "subprocess.Popen[str]":
+        """`wattshift render` of the scene's notebook, as a process of its own."""
+        line = [*START, str(self.place / "small.ipynb"), "--out", str(self.out), *options]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(line, text=True, env={**os.environ, "SCENE": str(self.place), **env}, **pipes)
+
+    def clean(self, good: dict[str, bytes], partial: str | None = None) -> None:
+        """The target holds the good report byte for byte, and the partial notebook if one was told; nothing is left.
+
+        No process, socket or temporary folder, neither in the target nor in the temporary folder nor at the server.
+        """
+        assert soon(lambda: processes() <= self.before), processes() - self.before
+        assert soon(lambda: not told_of(self.place)), told_of(self.place)
+        expected = {*good, *([f"failed/{partial}.ipynb"] if partial else [])}
+        now = contents(self.out)
+        assert set(now) == expected
+        assert {name: now[name] for name in good} == good
+        assert [
+            path for path in self.out.rglob("*") if path.is_dir() and path.name not in ("failed", cache.FOLDER)
+        ] == []
+        assert soon(lambda: not list(self.temporary.iterdir())), list(self.temporary.iterdir())
+        if self.server:
+            assert soon(lambda: {path.name for path in self.server.iterdir()} == {"s", "notes", "lock"})  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[warm.Server]:
+    """One server for this module, with the little that these notebooks need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(warm.ADDRESS, raising=False)
+        with warm.Server(["ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger"]) as own:
+            yield own
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a short name, since sockets lie in it, and the temporary folder inside it."""
+    folder = Path(tempfile.mkdtemp(prefix="f-"))
+    (folder / "t").mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder / "t"))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "t"))
+    monkeypatch.setenv("WATTSHIFT_REVISION", "0123456789ab")
+    monkeypatch.setenv("WATTSHIFT_CLEAN", "1")
+    monkeypatch.delenv(warm.ENGINE, raising=False)
+    monkeypatch.delenv(warm.ADDRESS, raising=False)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["warm", "plain"])
+def scene(request: pytest.FixtureRequest, server: warm.Server, place: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A scene for each engine."""
+    if request.param == "plain":
+        monkeypatch.setenv(warm.ENGINE, "plain")
+        return Scene(place, None, processes())
+    monkeypatch.setenv(warm.ADDRESS, server.address)
+    return Scene(place, server.folder, processes())
+
+
+@pytest.fixture
+def stage(place: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A scene for faults beyond the kernel: notebooks count as run."""
+    monkeypatch.setattr(run, "execute", lambda job, _: nbformat.read(job.notebook, as_version=4))
+    return Scene(place, None, processes())
+
+
+# ---------------------------------------------------------------- in the kernel
+
+
+@pytest.mark.parametrize(
+    ("first", "sources", "cell", "began"),
+    [
+        (f"{IMPORT}\nraise ValueError('no price')", ["1", "2"], 2, 1),
+        (IMPORT, ["1", "raise ValueError('no price')", "2"], 5, 5),
+        (IMPORT, ["1", "2", "raise ValueError('no price')"], 6, 6),
+    ],
+    ids=["first", "middle", "last"],
+)
+def test_raises(scene: Scene, first: str, sources: list[str], cell: int, began: int, capsys: Any) -> None:
+    good = scene.good()
+    assert batch.render_many([scene.job(*sources, first=first)]) == cli.FAILED
+    said = capsys.readouterr()
+    partial = scene.out / "failed" / "small.ipynb"
+    assert said.err.splitlines()[-2:] == [
+        f'small, cell {cell} ("Title") failed: ValueError: no price',
+        f"The notebook as far as it came: {partial}",
+    ]
+    assert said.out == ""
+    ran = [c.execution_count for c in nbformat.read(partial, as_version=4).cells if c.cell_type == "code"]
+    assert [count for count in ran if count] == list(range(1, began + 1))
+    scene.clean(good, "small")
+
+
+DIES = {
+    "kill": ("import os; os.kill(os.getpid(), 9)", "It was killed, as the system does when memory runs out."),
+    "exit": ("import os; os._exit(3)", "It left with exit code 3."),
+    "exit-0": ("import os; os._exit(0)", "It left with exit code 0."),
+    "crash": ("import ctypes; ctypes.string_at(0)", "It was ended by signal 11 (Segmentation fault)."),
+}
+
+
+@pytest.mark.parametrize("how", DIES)
+def test_dies(scene: Scene, how: str, capsys: Any) -> None:
+    good = scene.good()
+    cell, says = DIES[how]
+    assert batch.render_many([scene.job("1", cell, "2")]) == cli.FAILED
+    said = capsys.readouterr().err
+    assert 'small, cell 5 ("Title") failed: the kernel died.' in said
+    assert says in said
+    scene.clean(good, "small")
+
+
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
+LIMITS = {
+    "cell": ("while True: pass", {"cell_limit": 0.6}, "it took longer than the 0.6 s that --cell-limit gives a cell"),
+    "deaf": (DEAF, {"cell_limit": 0.6}, "it took longer than the 0.6 s that --cell-limit gives a cell"),
+    "run": (
+        "import time; time.sleep(60)",
+        {"cell_limit": 50.0, "run_limit": 0.8},
+        "the run took longer than the 0.8 s",
+    ),
+    "stopped": ("import os; os.kill(os.getpid(), 19)", {"run_limit": 0.8}, "the run took longer than the 0.8 s"),
+}
+
+
+@pytest.mark.parametrize("which", LIMITS)
+def test_never_ends(scene: Scene, which: str, capsys: Any) -> None:
+    good = scene.good()
+    cell, limits, says = LIMITS[which]
+    began = time.monotonic()
+    assert batch.render_many([scene.job("1", cell, "2", **limits)]) == cli.FAILED
+    assert time.monotonic() - began < 10
+    assert f'small, cell 5 ("Title") failed: {says}' in capsys.readouterr().err
+    scene.clean(good, "small")
+
+
+def test_many_short_cells_add_up(scene: Scene, capsys: Any) -> None:
+    good = scene.good()
+    job = scene.job(*["import time; time.sleep(0.4)"] * 9, run_limit=1.5, cell_limit=5.0)
+    assert batch.render_many([job]) == cli.FAILED
+    assert "the run took longer than the 1.5 s that --run-limit gives it." in capsys.readouterr().err
+    scene.clean(good, "small")
+
+
+def test_within_limits_nothing_changes(scene: Scene) -> None:
+    job = scene.job("print(seed)")
+    assert batch.render_many([job], force=True) == cli.DONE
+    free = contents(scene.out)
+    limited = replace(job, cell_limit=50.0, run_limit=60.0, memory_limit=4_000)
+    assert run.run(limited).status == "done"
+    assert {name: body for name, body in contents(scene.out).items() if not name.startswith(".")} == {
+        name: body for name, body in free.items() if not name.startswith(".")
+    }
+    assert batch.render_many([limited]) == cli.DONE
+
+
+def test_memory(scene: Scene, capsys: Any) -> None:
+    good = scene.good()
+    assert batch.render_many([scene.job("1", "x = bytearray(3_000_000_000)", memory_limit=2_000)]) == cli.FAILED
+    said = capsys.readouterr().err
+    assert 'small, cell 5 ("Title") failed: MemoryError: (--memory-limit gives a run 2000 MB)' in said
+    scene.clean(good, "small")
+
+
+def test_a_table_damaged_between_key_and_load(scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    tables = scene.place / "data"
+    tables.mkdir()
+    for file in ("halvings.csv", "halvings.yml"):
+        shutil.copy(cache.ROOT / "data" / file, tables)
+    monkeypatch.setenv("WATTSHIFT_DATA", str(tables))
+    flag, table = scene.place / "now", tables / "halvings.csv"
+    damage = f"from pathlib import Path\nif Path({str(flag)!r}).exists(): Path({str(table)!r}).write_bytes(b'half')"
+    job = scene.job(damage, "from wattshift import data; print(len(data.load('halvings')))")
+    assert batch.render_many([job]) == cli.DONE, capsys.readouterr().err
+    good = contents(scene.out)
+    flag.touch()
+    assert batch.render_many([job], force=True) == cli.REFUSED
+    assert "halvings.csv" in capsys.readouterr().err
+    scene.clean(good)
+    assert cache.changed(job, cache.makings(job), cache.read(job)) == "halvings.csv changed"
+
+
+def test_a_notebook_changed_during_its_run_is_run_again(scene: Scene) -> None:
+    path = scene.place / "small.ipynb"
+    job = scene.job(f"text = open({str(path)!r}).read(); open({str(path)!r}, 'w').write(text.replace('quest', 'quiz'))")
+    assert batch.render_many([job]) == cli.DONE
+    assert cache.read(job) is None
+    assert "quiz" in path.read_text(encoding="utf-8")
+
+
+def test_the_fork_server_dies_between_runs(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    scene = Scene(place, None, processes())
+    with warm.Server(["ipykernel.kernelapp"]) as own:
+        monkeypatch.setenv(warm.ADDRESS, own.address)
+        real = batch.report
+
+        def then_dies(outcome: run.Outcome) -> None:
+            real(outcome)
+            own.process.kill()
+
+        monkeypatch.setattr(batch, "report", then_dies)
+        jobs = [scene.job("import os; print(os.getppid())", name=name) for name in ("a", "b")]
+        assert batch.render_many(jobs, at_once=1) == cli.DONE, capsys.readouterr().err
+        parents = []
+        for job in jobs:
+            made = nbformat.read(job.out / f"{job.name}.ipynb", as_version=4)
+            parents.append(int(made.cells[-1].outputs[0].text))
+        assert parents == [own.process.pid, os.getpid()]
+    assert soon(lambda: processes() <= scene.before)
+    assert list(scene.temporary.iterdir()) == []
+
+
+def test_the_fork_server_dies_during_a_run(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    scene = Scene(place, None, processes())
+    good = scene.good()
+    with warm.Server(["ipykernel.kernelapp"]) as own:
+        monkeypatch.setenv(warm.ADDRESS, own.address)
+        assert batch.render_many([scene.job("import os; os.kill(os.getppid(), 9)")]) == cli.FAILED
+    assert "failed: the kernel died." in capsys.readouterr().err
+    scene.clean(good, "small")
+
+
+# ---------------------------------------------------------------- being stopped
+
+
+def slow_pandoc(scene: Scene, seconds: int) -> dict[str, str]:
+    """The setting for a pandoc that tells that it was called, and then takes its time."""
+    script = scene.place / "pandoc"
+    real = prose.pandoc_path()
+    ask = f'[ "$1" = --version ] && exec {real} --version'
+    script.write_text(f"#!/bin/sh\n{ask}\ntouch {scene.place}/typesetting\nexec sleep {seconds}\n", encoding="utf-8")
+    script.chmod(0o755)
+    return {"PYPANDOC_PANDOC": str(script)}
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    with process:
+        _, said = process.communicate(timeout=30)
+    assert "Traceback" not in said
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
+def test_stopped_while_typesetting(scene: Scene, number: signal.Signals) -> None:
+    good = scene.good()
+    scene.job("1")
+    process = scene.command(**slow_pandoc(scene, 3))
+    assert soon((scene.place / "typesetting").exists, 20)
+    process.send_signal(number)
+    code, said = ended(process)
+    if number == signal.SIGKILL:
+        assert code == -signal.SIGKILL
+        assert list(scene.out.glob(".making-*")) != []  # the next of us clears it away
+        folders.tidy(scene.out)
+        folders.sweep()
+    else:
+        assert (code, said.splitlines()[-1]) == (cli.STOPPED, "Stopped.")
+    scene.clean(good)
+
+
+def test_killed_in_a_cell(scene: Scene) -> None:
+    """SIGKILL leaves folders whose locks are free: the next render of any report there clears them away."""
+    good = scene.good()
+    job = scene.job(f"open({str(scene.place / 'here')!r}, 'w'); import time; time.sleep(60)")
+    process = scene.command()
+    assert soon((scene.place / "here").exists, 20)
+    process.kill()
+    assert ended(process)[0] == -signal.SIGKILL
+    assert soon(lambda: not told_of(scene.place))
+    assert list(scene.out.glob(".making-*")) != []
+    job = replace(scene.job("raise ValueError", name="other"))
+    assert batch.render_many([job]) == cli.FAILED
+    folders.sweep()
+    scene.clean(good, "other")
+
+
+@pytest.mark.parametrize("after", [0.15, 0.4, 0.8])
+def test_stopped_at_the_start(scene: Scene, after: float) -> None:
+    good = scene.good()
+    scene.job("import time; time.sleep(60)")
+    process = scene.command()
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    code, said = ended(process)
+    assert (code, said.splitlines()[-1]) == (cli.STOPPED, "Stopped.")
+    scene.clean(good)
+
+
+def test_stopped_before_the_command_is_there(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(START, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (cli.STOPPED, "", "Stopped.\n")
