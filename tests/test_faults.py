@@ -1,12 +1,11 @@
 """Every fault that a laptop or a cluster can produce: the last good report stays, and nothing else does.
 
 Faults that other files test already: test_batch (stops in a cell, a worker that is killed), test_warm (runs apart, the
-fork server killed, its owner killed), test_report (targets that are no folder, refusals, what cannot be set), test_cache
-(records), test_cli (bad options, a reader who leaves).
+fork server killed, its owner killed), test_report (targets that are no folder, refusals, what cannot be set),
+test_cache (records), test_cli (bad options, a reader who leaves).
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -121,10 +120,11 @@ class Scene:
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(line, text=True, env={**os.environ, "SCENE": str(self.place), **env}, **pipes)
 
-    def clean(self, good: dict[str, bytes], partial: str | None = None) -> None:
+    def clean(self, good: dict[str, bytes], partial: str | None = None, *, killed: bool = False) -> None:
         """The target holds the good report byte for byte, and the partial notebook if one was told; nothing is left.
 
         No process, socket or temporary folder, neither in the target nor in the temporary folder nor at the server.
+        killed: what a client leaves at its server goes when the server goes, which its owner's end brings about.
         """
         assert soon(lambda: processes() <= self.before), processes() - self.before
         assert soon(lambda: not told_of(self.place)), told_of(self.place)
@@ -136,6 +136,9 @@ class Scene:
             path for path in self.out.rglob("*") if path.is_dir() and path.name not in ("failed", cache.FOLDER)
         ] == []
         assert soon(lambda: not list(self.temporary.iterdir())), list(self.temporary.iterdir())
+        if self.server and killed:
+            for folder in self.server.glob("k*"):
+                shutil.rmtree(folder)
         if self.server:
             assert soon(lambda: {path.name for path in self.server.iterdir()} == {"s", "notes", "lock"})  # type: ignore[union-attr]
 
@@ -188,10 +191,11 @@ def stage(place: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     ("first", "sources", "cell", "began"),
     [
         (f"{IMPORT}\nraise ValueError('no price')", ["1", "2"], 2, 1),
+        (IMPORT, ["raise ValueError('no price')", "1", "2"], 4, 4),
         (IMPORT, ["1", "raise ValueError('no price')", "2"], 5, 5),
         (IMPORT, ["1", "2", "raise ValueError('no price')"], 6, 6),
     ],
-    ids=["first", "middle", "last"],
+    ids=["first", "after-the-parameters", "middle", "last"],
 )
 def test_raises(scene: Scene, first: str, sources: list[str], cell: int, began: int, capsys: Any) -> None:
     good = scene.good()
@@ -388,7 +392,7 @@ def test_killed_in_a_cell(scene: Scene) -> None:
     job = replace(scene.job("raise ValueError", name="other"))
     assert batch.render_many([job]) == cli.FAILED
     folders.sweep()
-    scene.clean(good, "other")
+    scene.clean(good, "other", killed=True)
 
 
 @pytest.mark.parametrize("after", [0.15, 0.4, 0.8])
@@ -408,3 +412,347 @@ def test_stopped_before_the_command_is_there(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(START, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (cli.STOPPED, "", "Stopped.\n")
+
+
+# ---------------------------------------------------------------- at the target
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, kilobytes: int, *options: str) -> Iterator[None]:
+    """A disk of its own mounted at a folder; the test is skipped where we may not mount one."""
+    line = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={kilobytes}k", *options]), "none", str(folder)]
+    try:
+        mounted = subprocess.run(line, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_disk_full_while_saving(scene: Scene, capsys: Any) -> None:
+    scene.out.mkdir()
+    with small_disk(scene.out, 500):
+        good = scene.good()
+        job = scene.job("print('x' * 300_000)", formats=("html", "pdf"))
+        assert batch.render_many([job]) == cli.FAILED  # the text is in the notebook and in the page: no room for both
+        said = capsys.readouterr().err
+        assert "small: No space left on device\n" in said
+        assert f"The notebook as far as it came: {scene.out}/failed/small.ipynb" in said  # for this there is room
+        scene.clean(good, "small")
+
+
+def test_disk_full_to_the_last_byte(scene: Scene, capsys: Any) -> None:
+    scene.out.mkdir()
+    with small_disk(scene.out, 100):
+        good = scene.good()
+        assert batch.render_many([scene.job("print('x' * 300_000)")]) == cli.FAILED
+        said = capsys.readouterr().err
+        assert said.splitlines()[-2:] == ["small: No space left on device", "The partial notebook could not be kept."]
+        (scene.out / "failed").rmdir()
+        scene.clean(good)
+
+
+def test_disk_full_while_typesetting(scene: Scene, capsys: Any) -> None:
+    good = scene.good()
+    with small_disk(scene.temporary, 250):
+        assert batch.render_many([scene.job("print('x' * 600_000)")]) == cli.FAILED
+        said = capsys.readouterr().err
+        assert "small: No space left on device\n" in said
+        scene.clean(good, "small")
+
+
+def test_read_only_target(scene: Scene) -> None:
+    scene.out.mkdir()
+    scene.job("1")
+    with small_disk(scene.out, 100):
+        good = scene.good()
+        subprocess.run(["mount", "-o", "remount,ro", str(scene.out)], check=True)
+        code, said = ended(scene.command())
+        assert code == cli.REFUSED
+        assert f"--out cannot be '{scene.out}' (it cannot be written to)" in said
+        scene.clean(good)
+
+
+def test_answer_that_nobody_can_write(scene: Scene) -> None:
+    scene.job("1")
+    with Path("/dev/full").open("w") as full:
+        line = [*START, str(scene.place / "small.ipynb"), "--out", str(scene.out)]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == cli.FAILED
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "The answer could not be written: No space left on device."
+    assert sorted(path.name for path in scene.out.iterdir() if path.is_file()) == [
+        f"small.{ending}" for ending in sorted(ENDINGS)
+    ]
+
+
+def test_two_renders_of_one_report(scene: Scene) -> None:
+    """The second waits for the first, then makes the report itself; in between nothing is half there."""
+    go, here = scene.place / "go", scene.place / "here"
+    wait = f"import os, time\nopen({str(here)!r}, 'w').close()\nwhile not os.path.exists({str(go)!r}): time.sleep(0.05)"
+    scene.job(wait)
+    good = scene.good()
+    first = scene.command()
+    assert soon(here.exists, 20)
+    second = scene.command()
+    assert second.stderr
+    said = second.stderr.readline()
+    assert said == (f"small: waiting for process {first.pid}, which makes the same report (0/1 cells, 0 s)\n")
+    assert {name: body for name, body in contents(scene.out).items() if not name.startswith(".")} == good
+    go.touch()
+    assert ended(first)[0] == cli.DONE
+    made = {name: body for name, body in contents(scene.out).items() if not name.startswith(".")}
+    assert ended(second)[0] == cli.DONE
+    now = contents(scene.out)
+    assert sorted(now) == sorted([f"{cache.FOLDER}/small.json", *good])
+    assert {name: now[name] for name in good} == made
+    scene.clean(now)
+
+
+def test_a_stopped_wait_harms_nobody(stage: Scene) -> None:
+    stage.job()
+    with folders.workshop(stage.out, "small") as mine:
+        (mine / "small.pdf").write_bytes(b"half")
+        process = stage.command()
+        assert process.stderr
+        assert f"waiting for process {os.getpid()}" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert ended(process)[0] == cli.STOPPED
+        assert (mine / "small.pdf").read_bytes() == b"half"
+        folders.tidy(stage.out)
+        assert mine.exists()
+    assert list(stage.out.iterdir()) == []
+
+
+def test_a_lock_that_a_crash_left_holds_nobody(stage: Scene) -> None:
+    left = stage.out / ".making-small"
+    left.mkdir(parents=True)
+    (left / "lock").write_text("1", encoding="utf-8")  # the number of a process that lives, but holds nothing
+    (left / "small.pdf").write_bytes(b"half")
+    (left / "old").mkdir()
+    assert run.run(stage.job()).status == "done"
+    assert sorted(contents(stage.out)) == sorted(f"small.{ending}" for ending in ENDINGS)
+    assert not left.exists()
+
+
+def test_target_open_in_a_viewer(stage: Scene) -> None:
+    good = stage.good()
+    with (stage.out / "small.pdf").open("rb") as viewer:
+        assert viewer.read(5) == b"the l"
+        assert run.run(stage.job()).status == "done"
+        assert b"the l" + viewer.read() == good["small.pdf"]
+    assert (stage.out / "small.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_folder_in_the_way(stage: Scene) -> None:
+    good = stage.good()
+    (stage.out / "small.pdf").unlink()
+    (stage.out / "small.pdf").mkdir()
+    outcome = run.run(stage.job())
+    assert outcome.status == "failed"
+    assert "small.pdf is a folder" in outcome.message
+    assert {name: body for name, body in contents(stage.out).items() if name in good} == {
+        name: body for name, body in good.items() if name != "small.pdf"
+    }
+
+
+# ---------------------------------------------------------------- between two moves
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from wattshift.report import folders
+out, moves = Path(sys.argv[1]), int(sys.argv[2])
+real = Path.replace
+def replace(self, target):
+    global moves
+    if moves == 0:
+        os.kill(os.getpid(), 9)
+    moves -= 1
+    return real(self, target)
+Path.replace = replace
+with folders.workshop(out, "small") as folder:
+    files = [folders.write(folder / f"small.{ending}", b"new") for ending in ("results.json", "ipynb", "pdf", "html")]
+    folders.move_into_place(files, out)
+    if moves == 0:
+        os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2, 3, 4])
+def test_killed_between_two_moves(stage: Scene, moves: int) -> None:
+    """Old and new files lie side by side until the next render: it finds the folder, and the old set returns whole."""
+    good = stage.good()
+    job = stage.job()
+    ended_well = run.Outcome(job, "done", files=cache.files(job), sums={n: data.sha256(b) for n, b in good.items()})
+    (stage.out / "small.results.json").write_bytes(b"{}")
+    cache.keep(job, cache.makings(job), replace(ended_well, sums={**ended_well.sums, "small.results.json": SUM}), [1.0])
+    good = contents(stage.out)
+    assert cache.changed(job, cache.makings(job), cache.read(job)) == ""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(stage.out), str(moves)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    mixed = contents(stage.out)
+    assert sum(mixed[f"small.{ending}"] == b"new" for ending in ENDINGS) == min(moves, 3)
+    if moves:
+        assert cache.changed(job, cache.makings(job), cache.read(job)) == "small.results.json was edited"
+    folders.tidy(stage.out)
+    if moves < 4:
+        stage.clean(good)
+        assert cache.changed(job, cache.makings(job), cache.read(job)) == ""
+    else:  # the new set was whole
+        whole = dict.fromkeys([*(f"small.{ending}" for ending in ENDINGS), "small.html"], b"new")
+        stage.clean({name: body for name, body in good.items() if name.startswith(".")} | whole)
+
+
+SUM = data.sha256(b"{}")
+
+
+def test_a_move_that_fails_undoes_the_others(stage: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = stage.good()
+    real = Path.replace
+
+    def replaced(self: Path, target: Path) -> Path:
+        if self.name == "small.pdf" and self.parent.name.startswith(".making"):
+            raise PermissionError(13, "Permission denied")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    outcome = run.run(stage.job())
+    assert outcome.status == "failed"
+    assert outcome.message.startswith("small: Permission denied\n")
+    monkeypatch.undo()
+    assert {name: body for name, body in contents(stage.out).items() if name in good} == good
+
+
+def test_a_stop_between_two_moves_waits(stage: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.good()
+    real = Path.replace
+
+    def replaced(self: Path, target: Path) -> Path:
+        signal.raise_signal(signal.SIGINT)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(stage.job())
+    now = contents(stage.out)
+    assert len(now) == 3
+    assert not [name for name, body in now.items() if body.startswith(b"the last good")]
+    assert not (stage.out / ".making-small").exists()
+
+
+# ---------------------------------------------------------------- fonts
+
+
+@pytest.mark.parametrize("how", ["missing", "damaged"])
+@pytest.mark.parametrize("file", ["IBMPlexSansArabic-SemiBold.ttf", "DejaVuSans.ttf"])
+def test_fonts(stage: Scene, how: str, file: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    good = stage.good()
+    copies = tuple(str(shutil.copytree(folder, stage.place / f"fonts-{n}")) for n, folder in enumerate(FONTS))
+    (found,) = (Path(folder, file) for folder in copies if Path(folder, file).exists())
+    found.unlink() if how == "missing" else found.write_bytes(found.read_bytes()[:3_000])
+    monkeypatch.setattr(typst, "font_folders", lambda: copies)
+    typst.check_fonts.cache_clear()
+    assert batch.render_many([stage.job()]) == cli.FAILED
+    typst.check_fonts.cache_clear()
+    assert "the report could not be set: the font " in (said := capsys.readouterr().err)
+    assert "is missing or damaged: install the packages again" in said
+    stage.clean(good, "small")
+
+
+def test_fonts_not_installed(stage: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    typst.font_folders.cache_clear()
+    typst.check_fonts.cache_clear()
+    monkeypatch.setattr(typst.importlib.util, "find_spec", lambda _: None)
+    outcome = run.run(stage.job())
+    monkeypatch.undo()
+    assert outcome.status == "failed"
+    assert "the fonts of fontpkg_ibm_plex_sans_arabic are not installed" in outcome.message
+
+
+FONTS = typst.font_folders()
+
+
+# ---------------------------------------------------------------- what a crash left
+
+
+HELD = """
+import os, sys, time
+from wattshift.report import folders
+folder = folders.temporary()
+folders.hold(folder)
+(folder / "k-1").touch()
+print(folder, flush=True)
+time.sleep(60)
+"""
+
+
+def test_folders_of_a_crash_go_those_of_the_living_stay(place: Path) -> None:
+    line = [sys.executable, "-c", HELD]
+    with (
+        subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as dead,
+        subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as living,
+    ):
+        assert dead.stdout
+        assert living.stdout
+        left, kept = (Path(process.stdout.readline().strip()) for process in (dead, living))  # type: ignore[union-attr]
+        strange = place / "t" / "ws-1-link"
+        strange.symlink_to(place)
+        dead.kill()
+        dead.wait()
+        assert left.exists()
+        with warm.Server(["json"]) as own, folders.scratch() as mine:
+            assert not left.exists()  # a start clears away
+            folders.sweep()
+            assert kept.exists()
+            assert mine.exists()
+            assert own.folder.exists()
+        living.kill()
+    folders.sweep()
+    assert [path.name for path in (place / "t").iterdir()] == ["ws-1-link"]
+    assert place.exists()
+
+
+def test_a_server_and_its_owner_killed_at_once(place: Path) -> None:
+    script = (
+        "import os, sys, time\nfrom wattshift.report import warm\n"
+        "own = warm.Server(['json'])\nprint(own.process.pid, own.folder, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout
+        server, folder = owner.stdout.readline().split()
+        os.kill(int(server), signal.SIGKILL)
+        owner.kill()
+    assert Path(folder, "s").exists()  # a stale socket
+    folders.sweep()
+    assert list((place / "t").iterdir()) == []
+
+
+# ---------------------------------------------------------------- the options
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--cell-limit", "0", "--cell-limit cannot be 0: give seconds above 0, for example 600.\n"),
+        ("--run-limit", "nan", "--run-limit cannot be nan: give seconds above 0, for example 3600.\n"),
+        ("--memory-limit", "5", "--memory-limit cannot be 5: give megabytes from 500 up, for example 8000.\n"),
+    ],
+)
+def test_limits_that_are_none(option: str, value: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["render", "01", option, value]) == cli.REFUSED
+    assert capsys.readouterr().err == says
+
+
+def test_limits_reach_the_run(scene: Scene) -> None:
+    good = scene.good()
+    scene.job("import time; time.sleep(60)")
+    code, said = ended(scene.command("--cell-limit", "0.5", "--run-limit", "30", "--memory-limit", "8000"))
+    assert code == cli.FAILED
+    assert "the 0.5 s that --cell-limit gives a cell." in said
+    scene.clean(good, "small")

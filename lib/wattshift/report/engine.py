@@ -175,6 +175,8 @@ class WatchedEngine(NBClientEngine):  # type: ignore[misc]
                     if client.exit_code is not None:
                         error.add_note(_how_it_ended(client.exit_code))
                     raise
+                finally:
+                    provisioner.end(client.km)
 
 
 @contextmanager

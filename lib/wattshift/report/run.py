@@ -195,7 +195,9 @@ def execute(job: Job, progress: Progress) -> Any:
         if error.ename == "MemoryError" and job.memory_limit is not None:
             said = f"{said} (--memory-limit gives a run {job.memory_limit} MB)".strip()
         refusal = str(error.evalue) if error.ename == "Refusal" else None
-        raise _CellFailed(f"{place} failed: {error.ename}: {said}", seen["notebook"], refusal) from None
+        raise _CellFailed(
+            f"{place} failed: {error.ename}{': ' * bool(said)}{said}", seen["notebook"], refusal
+        ) from None
     except (DeadKernelError, engine.TookTooLong) as error:
         at = _index_in_master(seen["notebook"], seen["cell"])
         why = "the kernel died" if isinstance(error, DeadKernelError) else str(error)
@@ -217,8 +219,9 @@ def _place(job: Job, sections: list[str], at: int) -> str:
 
 
 def _index_in_master(notebook: Any, cell: int) -> int:
-    """Index of a running cell in the notebook as written: the cell that papermill injects does not count."""
-    before = notebook.cells[: max(cell, 0)]
+    """Index of a cell that ran in the notebook as written: what papermill puts in, a banner too, does not count."""
+    cells = [c for c in notebook.cells if "papermill-error-cell-tag" not in (c.metadata.get("tags") or [])]
+    before = cells[: max(cell, 0)]
     return max(cell, 0) - sum("injected-parameters" in (c.metadata.get("tags") or []) for c in before)
 
 

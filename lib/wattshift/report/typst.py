@@ -23,10 +23,7 @@ from wattshift.report.document import Block, Document, clean, plain_markdown
 
 HERE = Path(__file__).parent
 PAGE_WIDTH = 475.2  # points: 6.6 inches, the width our figures are drawn for
-FACES = {("IBM Plex Sans Arabic", weight) for weight in (400, 500, 600)} | {
-    ("DejaVu Sans", 400),
-    ("DejaVu Sans Mono", 400),
-}
+FACES = {("DejaVu Sans", 400), *(("IBM Plex Sans Arabic", weight) for weight in (400, 500, 600))}
 PAGE_HEIGHT = 590.0  # points that a figure may take, so that its caption stays with it
 
 
@@ -43,7 +40,7 @@ def font_folders() -> tuple[str, ...]:
 
 
 @cache
-def _check_fonts() -> None:
+def check_fonts() -> None:
     """Raise RuntimeError where a face of the template is missing: Typst would take another one and say nothing."""
     faces = typst.Fonts(include_system_fonts=False, font_paths=[Path(folder) for folder in font_folders()]).fonts()
     missing = sorted(FACES - {(face.family, face.weight) for face in faces if face.style == "normal"})
@@ -192,7 +189,7 @@ def pdf(document: Document) -> bytes:
 
 def compiled(source: str, files: Mapping[str, bytes], timestamp: int) -> bytes:
     """Compile Typst source with its files in a folder of its own."""
-    _check_fonts()
+    check_fonts()
     with folders.scratch() as folder:
         for name, body in {**files, "main.typ": source.encode()}.items():
             Path(folder, name).write_bytes(body)
