@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from wattshift import parameters
-from wattshift.report import batch, cache, warm, workers
+from wattshift.report import batch, cache, run, warm, workers
 from wattshift.report.run import Job, Outcome
 
 SPOKEN = Path(__file__).parent / "notebooks" / "spoken.ipynb"
@@ -99,6 +99,37 @@ def test_every_engine_and_any_number_of_workers_give_the_same_bytes(
     for other in others:
         assert other == first
     assert first["spoken0.pdf"] != first["spoken1.pdf"]
+
+
+@pytest.mark.parametrize("first", ["0a", "f3"])
+def test_widgets_get_names_that_are_not_drawn(first: str) -> None:
+    names = [first * 16, "7b" * 16]
+    view = nbformat.v4.new_output(
+        "display_data", data={"application/vnd.jupyter.widget-view+json": {"model_id": names[1]}}
+    )
+    node = new_notebook(cells=[new_code_cell("show", outputs=[view], id="one")])
+    state = {names[0]: {"of": "slider"}, names[1]: {"children": [f"IPY_MODEL_{names[0]}"]}}
+    node.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": state}}
+    found = nbformat.reads(run.notebook_bytes(node).decode(), as_version=4)
+    (shown,) = found.cells[0].outputs[0].data.values()
+    kept = found.metadata.widgets["application/vnd.jupyter.widget-state+json"].state
+    assert list(kept) == [f"{0:032x}", f"{1:032x}"]
+    assert kept[shown.model_id] == {"children": [f"IPY_MODEL_{0:032x}"]}
+    assert kept[f"{0:032x}"] == {"of": "slider"}
+
+
+def test_printed_text_is_one_piece_whatever_the_clock() -> None:
+    streams = [("stdout", "a"), ("stdout", "\n"), ("stderr", "b"), ("stdout", "c"), ("stdout", "d")]
+    outputs = [nbformat.v4.new_output("stream", name=name, text=text) for name, text in streams]
+    figure = nbformat.v4.new_output("display_data", data={"text/plain": "x"})
+    joined = run._joined([*outputs[:4], figure, outputs[4]])
+    assert [(o.get("name"), o.get("text")) for o in joined] == [
+        ("stdout", "a\n"),
+        ("stderr", "b"),
+        ("stdout", "c"),
+        (None, None),
+        ("stdout", "d"),
+    ]
 
 
 # ---------------------------------------------------------------- what is said
@@ -226,11 +257,11 @@ def test_one_job_runs_in_this_process(tmp_path: Path, monkeypatch: pytest.Monkey
     job = job_of(notebook(tmp_path, "a"), tmp_path)
     said: list[Any] = []
 
-    def run(given: Job, progress: Any) -> Outcome:
+    def pretend(given: Job, progress: Any) -> Outcome:
         progress(1, 2, "here")
         return Outcome(given, "done")
 
-    monkeypatch.setattr(workers, "run", run)
+    monkeypatch.setattr(workers, "run", pretend)
     monkeypatch.setattr(workers, "_beside", lambda *_: pytest.fail("a process was started"))
     workers.work([job], 8, lambda number, what: said.append((number, what)))
     workers.work([job, job], 1, lambda number, what: said.append((number, what)))
