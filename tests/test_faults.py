@@ -477,6 +477,17 @@ def test_read_only_target(scene: Scene) -> None:
         scene.clean(good)
 
 
+def test_progress_that_nobody_can_write(scene: Scene) -> None:
+    scene.job("1")
+    with Path("/dev/full").open("w") as full:
+        line = [*START, str(scene.place / "small.ipynb"), "--out", str(scene.out)]
+        done = subprocess.run(line, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60, check=False)
+    assert done.returncode == cli.DONE
+    assert done.stdout.splitlines() == [
+        str(scene.out / f"small.{ending}") for ending in ("pdf", "ipynb", "results.json")
+    ]
+
+
 def test_answer_that_nobody_can_write(scene: Scene) -> None:
     scene.job("1")
     with Path("/dev/full").open("w") as full:

@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 a cell failed; 2 refused, with one plain sentence per faul
 Whatever is heavy (tables, papermill, Typst) is imported inside the command that needs it.
 """
 
+import contextlib
 import difflib
 import hashlib
 import io
@@ -49,13 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-    code = run(sys.argv[1:] if arguments is None else arguments)
     try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that leaving does not try again
         if not isinstance(error, BrokenPipeError):
-            print(f"The answer could not be written: {error.strerror}.", file=sys.stderr)
+            with contextlib.suppress(OSError):
+                print(f"The answer could not be written: {error.strerror}.", file=sys.stderr)
         code = FAILED
     raise SystemExit(code)
 

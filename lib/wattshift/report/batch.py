@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from wattshift.report import cache, folders, warm, workers
@@ -29,6 +29,15 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
     """
     outcomes: dict[int, Outcome] = {}
     makings: dict[int, dict[str, str]] = {}
+    unsaid: list[OSError] = []
+
+    def tell(outcome: Outcome) -> None:
+        """Report; where that cannot be written, as into a log on a full disk, the other reports are made first."""
+        try:
+            report(outcome)
+        except OSError as error:
+            unsaid.append(error)
+
     for out in {job.out for job in jobs}:
         folders.tidy(out)
     records = {number: cache.read(job) for number, job in enumerate(jobs)}
@@ -37,7 +46,7 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
         made = _makings(job)
         if made and not force and not cache.changed(job, made, records[number]):
             outcomes[number] = Outcome(job, "unchanged", files=cache.files(job))
-            report(outcomes[number])
+            tell(outcomes[number])
         makings[number] = made
     left = [number for number in range(len(jobs)) if number not in outcomes]
     wanted = at_once or workers.cores()
@@ -53,7 +62,7 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
                 if what.status == "done" and makings[number]:
                     cache.keep(jobs[number], makings[number], what, runs[number].ended())
                 lines.end(runs[number])
-                report(what)
+                tell(what)
             else:
                 runs[number].reached(*what)
                 lines.say(runs[number])
@@ -66,6 +75,8 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
                 for number in left:  # what changed during the run may be in the report or not
                     if number in outcomes and _makings(jobs[number]) != makings[number]:
                         cache.drop(jobs[number])
+    if unsaid:
+        raise unsaid[0]
     return exit_code(list(outcomes.values()))
 
 
@@ -161,7 +172,8 @@ class _Plain:
     def say(self, run: _Clock) -> None:
         if run.section and run.section != self.said.get(run.name):
             self.said[run.name] = run.section
-            print(f"{run.name}: {run.section} ({run.words()})", file=sys.stderr)
+            with suppress(OSError):
+                print(f"{run.name}: {run.section} ({run.words()})", file=sys.stderr)
 
     def end(self, run: _Clock) -> None:
         pass
