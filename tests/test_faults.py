@@ -6,6 +6,7 @@ test_cache (records), test_cli (bad options, a reader who leaves).
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -379,6 +380,18 @@ def test_stopped_while_typesetting(scene: Scene, number: signal.Signals) -> None
     scene.clean(good)
 
 
+def test_stopped_while_typesetting_beside(scene: Scene) -> None:
+    good = scene.good()
+    scene.job("1")
+    other = notebook(scene.place, "1", name="other")
+    process = scene.command(str(other), "--jobs", "2", **slow_pandoc(scene, 3))
+    assert soon((scene.place / "typesetting").exists, 20)
+    process.send_signal(signal.SIGINT)
+    code, said = ended(process)
+    assert (code, said.splitlines()[-1]) == (cli.STOPPED, "Stopped.")
+    scene.clean(good)
+
+
 def test_killed_in_a_cell(scene: Scene) -> None:
     """SIGKILL leaves folders whose locks are free: the next render of any report there clears them away."""
     good = scene.good()
@@ -569,6 +582,35 @@ def test_a_folder_in_the_way(stage: Scene) -> None:
     assert {name: body for name, body in contents(stage.out).items() if name in good} == {
         name: body for name, body in good.items() if name != "small.pdf"
     }
+
+
+def test_a_disk_without_locks(stage: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(folders.fcntl, "flock", flock)
+    stage.good()
+    with folders.workshop(stage.out, "small") as other:
+        assert run.run(stage.job()).status == "done"
+        folders.tidy(stage.out)
+        assert other.exists()
+    assert sorted(contents(stage.out)) == sorted(f"small.{ending}" for ending in ENDINGS)
+    assert sorted(path.name for path in stage.out.iterdir()) == sorted(f"small.{ending}" for ending in ENDINGS)
+    with warm.Server(["json"]):
+        pass
+    stage.clean(contents(stage.out))
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_disk_without_room_for_a_folder(stage: Scene, room: int) -> None:
+    """Four files and folders are there; a fifth may be the folder, a sixth its lock."""
+    stage.out.mkdir()
+    with small_disk(stage.out, 100, f"nr_inodes={4 + room}"):
+        good = stage.good()
+        outcome = run.run(stage.job())
+        assert outcome.status == "refused"
+        assert "cannot be written (no space left on device): give a folder" in outcome.message
+        stage.clean(good)
 
 
 # ---------------------------------------------------------------- between two moves

@@ -71,6 +71,8 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
             try:
                 workers.work([jobs[number] for number in left], wanted, hear)
             finally:
+                for out in {job.out for job in jobs}:  # after a worker that was killed
+                    folders.tidy(out)
                 cache.forget()
                 for number in left:  # what changed during the run may be in the report or not
                     if number in outcomes and _makings(jobs[number]) != makings[number]:

@@ -1,8 +1,8 @@
 """Folders that a process works in, each held by a lock that the system takes back when the process ends.
 
 So a folder whose lock is free was left by one that was killed, in whatever container or on whatever machine, and the
-next of us clears it away; and two renders of one report never meet. Where there are no such locks (Windows), folders
-have names of their own, and nothing is cleared but one's own.
+next of us clears it away; and two renders of one report never meet. Where there are no such locks (Windows, some
+network disks), folders have names of their own, nobody waits, and nobody clears away but his own.
 
 Files are put into place as a set: the old ones are kept in the folder meanwhile, and come back when a move fails, or,
 after a kill between two moves, when the next of us finds the folder.
@@ -11,6 +11,7 @@ after a kill between two moves, when the next of us finds the folder.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -37,10 +38,14 @@ STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 # ---------------------------------------------------------------------------------------------------- locks
+class NoLocks(OSError):
+    """The disk has no locks, as some network disks have none."""
+
+
 def hold(folder: Path, *, make: bool = False) -> int | None:
     """Take a folder: a descriptor to close when done; None where another holds it, or where it is not there.
 
-    make: make the folder where it is not there.
+    make: make the folder where it is not there. Raises NoLocks, or OSError where the system says no.
     """
     while True:
         if make:
@@ -52,11 +57,11 @@ def hold(folder: Path, *, make: bool = False) -> int | None:
                 continue
             return None
         try:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(lock)
             if os.path.samestat(os.fstat(lock), (folder / LOCK).stat()):
-                os.ftruncate(lock, 0)
-                os.write(lock, str(os.getpid()).encode())
+                with contextlib.suppress(OSError):  # the number is for those who wait to read: on a full disk, nothing
+                    os.ftruncate(lock, 0)
+                    os.write(lock, str(os.getpid()).encode())
                 return lock
         except BlockingIOError:
             os.close(lock)
@@ -67,6 +72,28 @@ def hold(folder: Path, *, make: bool = False) -> int | None:
             os.close(lock)
             raise
         os.close(lock)  # we hold the lock of a folder that has been cleared away meanwhile
+
+
+def hold_own(folder: Path) -> int | None:
+    """Take a folder that we have just made under a name of its own; None where there are no locks."""
+    try:
+        return hold(folder)
+    except NoLocks:
+        return None
+
+
+def _flock(file: int) -> None:
+    """Lock a file. Raises BlockingIOError where another has it."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
+            raise NoLocks(error.errno, error.strerror) from None
+        raise
 
 
 def _holder(folder: Path) -> str:
@@ -107,7 +134,7 @@ def scratch() -> Iterator[Path]:
     folder = temporary()
     lock = None
     try:
-        lock = hold(folder)
+        lock = hold_own(folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -140,23 +167,37 @@ def workshop(out: Path, stem: str, waiting: Callable[[str], Any] = str) -> Itera
     While another process makes the same report, `waiting` is told its number, once, and we wait.
     """
     out.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        with tempfile.TemporaryDirectory(prefix=MAKING, dir=out) as made:
+    folder = out / f"{MAKING}{stem}"
+    try:
+        lock = None if fcntl is None else _wait_for(folder, waiting)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            if isinstance(error, NoLocks):  # else it may be somebody's
+                (folder / LOCK).unlink()
+            folder.rmdir()
+        if not isinstance(error, NoLocks):
+            raise
+        lock = None
+    if lock is None:
+        with tempfile.TemporaryDirectory(prefix=MAKING, dir=out, ignore_cleanup_errors=True) as made:
             yield Path(made)
         return
-    folder = out / f"{MAKING}{stem}"
-    told = False
-    while (lock := hold(folder, make=True)) is None:
-        if not told:
-            waiting(_holder(folder))
-            told = True
-        time.sleep(SECONDS_TO_LOOK)
     try:
         put_back(folder)
         _clear(folder)
         yield folder
     finally:
         _leave(folder, lock)
+
+
+def _wait_for(folder: Path, waiting: Callable[[str], Any]) -> int:
+    told = False
+    while (lock := hold(folder, make=True)) is None:
+        if not told:
+            waiting(_holder(folder))
+            told = True
+        time.sleep(SECONDS_TO_LOOK)
+    return lock
 
 
 def tidy(out: Path) -> None:

@@ -60,7 +60,7 @@ class Server:
         folders.sweep()
         self.owner = os.getpid()
         self.folder = folders.temporary()
-        self._lock = folders.hold(self.folder)
+        self._lock = folders.hold_own(self.folder)
         self.address = str(self.folder / "s")
         try:
             with socket.socket(socket.AF_UNIX) as listener, (self.folder / "notes").open("wb") as notes:
