@@ -276,11 +276,22 @@ def test_within_limits_nothing_changes(scene: Scene) -> None:
     assert batch.render_many([limited]) == cli.DONE
 
 
-def test_memory(scene: Scene, capsys: Any) -> None:
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("x = bytearray(3_000_000_000)", 'cell 5 ("Title") failed: MemoryError: '),
+        ("import os; x = [bytes(10_000_000) for _ in range(300)]", 'cell 5 ("Title") failed: MemoryError: '),
+        (
+            "try: x = bytearray(3_000_000_000)\nexcept MemoryError: os.abort()",
+            'cell 5 ("Title") failed: the kernel died ',
+        ),
+    ],
+    ids=["at-once", "slowly", "died"],
+)
+def test_memory(scene: Scene, cell: str, says: str, capsys: Any) -> None:
     good = scene.good()
-    assert batch.render_many([scene.job("1", "x = bytearray(3_000_000_000)", memory_limit=2_000)]) == cli.FAILED
-    said = capsys.readouterr().err
-    assert 'small, cell 5 ("Title") failed: MemoryError: (--memory-limit gives a run 2000 MB)' in said
+    assert batch.render_many([scene.job("import os", cell, memory_limit=1_000)]) == cli.FAILED
+    assert f"small, {says}(--memory-limit gives a run 1000 MB)" in capsys.readouterr().err
     scene.clean(good, "small")
 
 

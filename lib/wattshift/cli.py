@@ -28,7 +28,7 @@ from wattshift.refusal import Refusal
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 MOST_JOBS = 1_000  # reports made at once
-LEAST_MEMORY, MOST_MEMORY = 500, 100_000_000  # megabytes of address space for a kernel with the science stack
+LEAST_MEMORY, MOST_MEMORY = 500, 100_000_000  # megabytes; with the science stack a kernel begins with 350
 EDITIONS: tuple[Literal["report", "teaching"], ...] = ("report", "teaching")
 FORMATS: tuple[Literal["pdf", "html"], ...] = ("pdf", "html")
 

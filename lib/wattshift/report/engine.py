@@ -32,7 +32,7 @@ READ = "dict(getattr(__import__('sys').modules.get('wattshift.data'), 'bytes_rea
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for one cell, seconds for all cells, and megabytes of address space of the kernel; None for no limit."""
+    """Seconds for one cell, seconds for all cells, and megabytes of memory of the kernel; None for no limit."""
 
     cell: float | None = None
     run: float | None = None
@@ -103,12 +103,16 @@ def _how_it_ended(code: int) -> str:
 
 
 def _limit_memory(process: int, megabytes: int) -> None:
-    """Give a kernel that runs already so much address space; what it asks for beyond is a MemoryError."""
+    """Give a kernel that runs already so much memory of its own; what it asks for beyond is a MemoryError.
+
+    Its own: the heap and what is mapped for it to write to, not the libraries that it shares with others (RLIMIT_DATA;
+    RLIMIT_AS would count a gigabyte for a warm kernel that has done nothing yet).
+    """
     try:
-        from resource import RLIMIT_AS, prlimit
+        from resource import RLIMIT_DATA, prlimit
     except ImportError:  # not Linux: the command refuses the limit there
         return
-    prlimit(process, RLIMIT_AS, (megabytes * 1_000_000, megabytes * 1_000_000))
+    prlimit(process, RLIMIT_DATA, (megabytes * 1_000_000, megabytes * 1_000_000))
 
 
 class WatchedEngine(NBClientEngine):  # type: ignore[misc]

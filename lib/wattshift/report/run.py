@@ -32,7 +32,7 @@ class Job:
     """One report to make. `given` holds the changed parameters only, checked; `name` is the files' name.
 
     cell_limit, run_limit : seconds that one cell, and all cells together, may take; no limit where not given
-    memory_limit          : megabytes of address space that the kernel may use; no limit where not given (Linux only)
+    memory_limit          : megabytes of memory of its own that the kernel may have; no limit where not given (Linux)
     """
 
     notebook: Path
@@ -192,15 +192,15 @@ def execute(job: Job, progress: Progress) -> Any:
         at = _index_in_master(seen["notebook"], seen["cell"])
         place = _place(job, sections, at)
         said = " ".join(str(error.evalue).split())
-        if error.ename == "MemoryError" and job.memory_limit is not None:
-            said = f"{said} (--memory-limit gives a run {job.memory_limit} MB)".strip()
+        if error.ename in ("MemoryError", "CellExecutionError"):  # the latter: no room even to say what is missing
+            said = f"{said} {_memory(job)}".strip()
         refusal = str(error.evalue) if error.ename == "Refusal" else None
         raise _CellFailed(
             f"{place} failed: {error.ename}{': ' * bool(said)}{said}", seen["notebook"], refusal
         ) from None
     except (DeadKernelError, engine.TookTooLong) as error:
         at = _index_in_master(seen["notebook"], seen["cell"])
-        why = "the kernel died" if isinstance(error, DeadKernelError) else str(error)
+        why = f"the kernel died {_memory(job)}".strip() if isinstance(error, DeadKernelError) else str(error)
         place = _place(job, sections, at)
         notes = "\n".join(note for note in getattr(error, "__notes__", []) if note)
         raise _CellFailed(f"{place} failed: {why}.{chr(10) if notes else ''}{notes}", seen["notebook"]) from None
@@ -225,6 +225,10 @@ def _joined(outputs: list[Any]) -> list[Any]:
         else:
             out.append(each)
     return out
+
+
+def _memory(job: Job) -> str:
+    return f"(--memory-limit gives a run {job.memory_limit} MB)" if job.memory_limit is not None else ""
 
 
 def _place(job: Job, sections: list[str], at: int) -> str:
