@@ -23,7 +23,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from wattshift import cli, data, parameters
+from wattshift import cli, data, parameters, stopping
 from wattshift.report import batch, cache, folders, prose, run, typst, warm
 from wattshift.report.run import Job
 
@@ -429,6 +429,24 @@ def test_stopped_at_the_start(scene: Scene, after: float) -> None:
     code, said = ended(process)
     assert (code, said.splitlines()[-1]) == (cli.STOPPED, "Stopped.")
     scene.clean(good)
+
+
+def test_a_stop_that_a_library_swallows_is_not_lost(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = scene.good()
+    monkeypatch.setattr(stopping, "_heard", False)
+    with monkeypatch.context() as patch:
+        patch.setattr(stopping.signal, "getsignal", lambda _: signal.default_int_handler)
+        patch.setattr(stopping.signal, "signal", lambda _, handler: swallow(handler))
+        stopping.listen()
+    with pytest.raises(KeyboardInterrupt):
+        batch.render_many([scene.job("1")])
+    stopping.check()  # once is enough
+    scene.clean(good)
+
+
+def swallow(handler: Callable[..., None]) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        handler()
 
 
 def test_stopped_before_the_command_is_there(tmp_path: Path) -> None:

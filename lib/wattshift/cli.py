@@ -24,6 +24,7 @@ except KeyboardInterrupt:  # stopped by hand before there was anything to stop
     print("Stopped.", file=sys.stderr)
     raise SystemExit(130) from None
 
+from wattshift import stopping
 from wattshift.refusal import Refusal
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Arabic letters still gets its answer
+    stopping.listen()
     for name in ("SIGTERM", "SIGHUP"):  # to be ended is to be stopped by hand: kernels and half-made files go too
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
+from wattshift import stopping
 from wattshift.report import cache, folders, warm, workers
 from wattshift.report.run import Job, Outcome
 
@@ -56,6 +57,7 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
         runs = {number: _Clock(jobs[number], records[number]) for number in left}
 
         def hear(place: int, what: workers.Progress | Outcome) -> None:
+            stopping.check()
             number = left[place]
             if isinstance(what, Outcome):
                 outcomes[number] = what
