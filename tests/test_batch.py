@@ -190,6 +190,7 @@ def test_one_bad_report_takes_no_other_with_it(tmp_path: Path, capsys: pytest.Ca
     assert "kills: the process that made it ended (killed by signal 9)." in said.err
     assert sorted(p.stem for p in (tmp_path / "out").glob("*.pdf")) == ["fine", "good"]
     assert sorted(p.stem for p in (tmp_path / "out" / cache.FOLDER).iterdir()) == ["fine", "good"]
+    assert list((tmp_path / "out").glob(".making-*")) == []
 
 
 START = [sys.executable, "-c", "from wattshift.cli import main; main()", "render"]

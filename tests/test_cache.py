@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nbformat
@@ -64,7 +64,7 @@ def made(tmp_path: Path, tables: Path) -> Job:
     (tmp_path / "dot.png").write_bytes(b"\x89PNG")
     job = job_of(notebook(tmp_path, "small", "1 + 1", prose="# T\n\nq\n\n![a dot](dot.png)"))
     job.out.mkdir()
-    ended = Outcome(job, "done", files=pretend(job), read=read(tables, "halvings.csv", "halvings.yml"))
+    ended = ended_well(job, pretend(job), read(tables, "halvings.csv", "halvings.yml"))
     cache.keep(job, cache.makings(job), ended, [0.0, 1.0])
     assert why(job) == ""
     return job
@@ -75,6 +75,10 @@ def pretend(job: Job) -> tuple[Path, ...]:
     for file in files:
         file.write_text('{"revision": "0123456789ab", "clean": true}', encoding="utf-8")
     return files
+
+
+def ended_well(job: Job, files: tuple[Path, ...], read: Mapping[str, str] | None = None) -> Outcome:
+    return Outcome(job, "done", files=files, read=read or {}, sums={file.name: data.sha256(file) for file in files})
 
 
 def read(folder: Path, *names: str) -> dict[str, str]:
@@ -188,7 +192,7 @@ def test_a_broken_record_is_no_record(made: Job, body: bytes) -> None:
 def test_a_record_that_cannot_be_written_harms_nothing(made: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(made.out / cache.FOLDER)
     (made.out / cache.FOLDER).write_text("in the way", encoding="utf-8")
-    cache.keep(made, cache.makings(made), Outcome(made, "done", files=pretend(made)), [])
+    cache.keep(made, cache.makings(made), ended_well(made, pretend(made)), [])
     assert why(made) == "not made yet"
     (made.out / cache.FOLDER).unlink()
 
@@ -196,7 +200,7 @@ def test_a_record_that_cannot_be_written_harms_nothing(made: Job, monkeypatch: p
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(cache, "write", full)
-    cache.keep(made, cache.makings(made), Outcome(made, "done", files=pretend(made)), [])
+    cache.keep(made, cache.makings(made), ended_well(made, pretend(made)), [])
     assert list((made.out / cache.FOLDER).iterdir()) == []
 
 
@@ -226,7 +230,7 @@ def test_a_report_stays_while_the_revision_it_names_leads_here(
     def keep(revision: str, clean: bool) -> None:
         for file in cache.files(made):
             file.write_text(json.dumps({"revision": revision, "clean": clean}), encoding="utf-8")
-        cache.keep(made, cache.makings(made), Outcome(made, "done", files=cache.files(made)), [])
+        cache.keep(made, cache.makings(made), ended_well(made, cache.files(made)), [])
 
     keep("unknown", False)
     assert why(made) == ""  # no repository: nobody can tell
@@ -310,7 +314,7 @@ def test_nothing_to_do_takes_under_a_second(made: Job) -> None:
     twins = []
     for number in range(24):
         twin = job_of(shutil.copy(made.notebook, made.notebook.with_name(f"twin{number}.ipynb")))
-        ended = Outcome(twin, "done", files=pretend(twin), read=dict(cache.read(made).read))  # type: ignore[union-attr]
+        ended = ended_well(twin, pretend(twin), dict(cache.read(made).read))  # type: ignore[union-attr]
         cache.keep(twin, cache.makings(twin), ended, [])
         twins.append(str(twin.notebook))
     script = (

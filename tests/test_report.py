@@ -718,8 +718,10 @@ def test_nothing_moves_before_everything_is_written(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(run, "write", full)
     outcome = run.run(job)
-    assert (outcome.status, outcome.message) == ("failed", "faulty: No space left on device")
-    assert contents(job.out) == {"faulty.results.json": b"the last good one"}
+    assert outcome.status == "failed"
+    assert outcome.message.splitlines()[0] == "faulty: No space left on device"
+    assert sorted(contents(job.out)) == ["failed/faulty.ipynb", "faulty.results.json"]
+    assert contents(job.out)["faulty.results.json"] == b"the last good one"
 
 
 def test_bad_parameters_are_refused_before_the_folder_is_made(tmp_path: Path) -> None:

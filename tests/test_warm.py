@@ -16,7 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from wattshift import parameters
-from wattshift.report import run, warm
+from wattshift.report import folders, run, warm
 from wattshift.report.run import Job
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
@@ -232,7 +232,7 @@ def test_a_killed_owner_takes_everything_with_it() -> None:
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(folders.tempfile, "tempdir", str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
     names = [f"ws-{gone.pid}-abc", f"ws-{gone.pid}-new", f"ws-{os.getpid()}-abc", "ws-notes-abc", "other"]
@@ -240,7 +240,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path, monkeypatch: pytest
         (tmp_path / name).mkdir()
         if not name.endswith("new"):
             os.utime(tmp_path / name, (1, 1))
-    warm.sweep()
+    folders.sweep()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
 
 

@@ -4,10 +4,12 @@ Exit codes: 0 done; 1 a cell failed; 2 refused, with one plain sentence per faul
 Whatever is heavy (tables, papermill, Typst) is imported inside the command that needs it.
 """
 
+import contextlib
 import datetime as dt
 import difflib
 import hashlib
 import io
+import math
 import os
 import re
 import signal
@@ -17,8 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+try:
+    import typer
+except KeyboardInterrupt:  # stopped by hand before there was anything to stop
+    print("Stopped.", file=sys.stderr)
+    raise SystemExit(130) from None
 
+from wattshift import stopping
 from wattshift.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 MOST_JOBS = 1_000  # reports made at once
+LEAST_MEMORY, MOST_MEMORY = 500, 100_000_000  # megabytes; with the science stack a kernel begins with 350
 EDITIONS: tuple[Literal["report", "teaching"], ...] = ("report", "teaching")
 FORMATS: tuple[Literal["pdf", "html"], ...] = ("pdf", "html")
 
@@ -43,15 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Arabic letters still gets its answer
+    stopping.listen()
     for name in ("SIGTERM", "SIGHUP"):  # to be ended is to be stopped by hand: kernels and half-made files go too
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-    code = run(sys.argv[1:] if arguments is None else arguments)
     try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that leaving does not try again
+        if not isinstance(error, BrokenPipeError):
+            with contextlib.suppress(OSError):
+                print(f"The answer could not be written: {error.strerror}.", file=sys.stderr)
         code = FAILED
     raise SystemExit(code)
 
@@ -299,14 +311,35 @@ def render(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="where to; reports/build")] = None,
     at_once: Annotated[int | None, typer.Option("--jobs", metavar="N", help="how many at once; one per core")] = None,
     force: Annotated[bool, typer.Option("--force", help="make reports anew that would come out the same")] = False,
+    cell_limit: Annotated[float | None, typer.Option(metavar="SECONDS", help="the most that one cell may take")] = None,
+    run_limit: Annotated[float | None, typer.Option(metavar="SECONDS", help="the most that a run may take")] = None,
+    memory_limit: Annotated[int | None, typer.Option(metavar="MB", help="the most memory that a run may take")] = None,
 ) -> int:
     """Run notebooks and write the reports."""
     if at_once is not None and not 1 <= at_once <= MOST_JOBS:
         raise Refusal(f"--jobs cannot be {at_once}: give a whole number from 1 to {MOST_JOBS}, for example 2.")
+    limits = _limits(cell_limit, run_limit, memory_limit)
     jobs = plan(notebook or [], parameter or [], run_file or [], edition, format_, out)
     from wattshift.report.batch import Job, render_many
 
-    return render_many([Job(**job) for job in jobs], at_once=at_once, force=force)
+    return render_many([Job(**job, **limits) for job in jobs], at_once=at_once, force=force)
+
+
+def _limits(cell: float | None, run: float | None, memory: int | None) -> dict[str, Any]:
+    """The limits of a job that were given."""
+    faults = [
+        f"--{name}-limit cannot be {value:g}: give seconds above 0, for example {example}."
+        for name, value, example in (("cell", cell, 600), ("run", run, 3_600))
+        if value is not None and not 0 < value < math.inf
+    ]
+    if memory is not None and not LEAST_MEMORY <= memory <= MOST_MEMORY:
+        faults.append(f"--memory-limit cannot be {memory}: give megabytes from {LEAST_MEMORY} up, for example 8000.")
+    elif memory is not None and sys.platform != "linux":
+        faults.append("--memory-limit is for Linux only: leave it out here.")
+    if faults:
+        raise Refusal("\n".join(faults))
+    given = {"cell_limit": cell, "run_limit": run, "memory_limit": memory}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 @app.command()

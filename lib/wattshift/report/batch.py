@@ -10,10 +10,11 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from wattshift.report import cache, warm, workers
+from wattshift import stopping
+from wattshift.report import cache, folders, warm, workers
 from wattshift.report.run import Job, Outcome
 
 DONE, FAILED, REFUSED = 0, 1, 2
@@ -29,13 +30,24 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
     """
     outcomes: dict[int, Outcome] = {}
     makings: dict[int, dict[str, str]] = {}
+    unsaid: list[OSError] = []
+
+    def tell(outcome: Outcome) -> None:
+        """Report; where that cannot be written, as into a log on a full disk, the other reports are made first."""
+        try:
+            report(outcome)
+        except OSError as error:
+            unsaid.append(error)
+
+    for out in {job.out for job in jobs}:
+        folders.tidy(out)
     records = {number: cache.read(job) for number, job in enumerate(jobs)}
     cache.forget()
     for number, job in enumerate(jobs):
         made = _makings(job)
         if made and not force and not cache.changed(job, made, records[number]):
             outcomes[number] = Outcome(job, "unchanged", files=cache.files(job))
-            report(outcomes[number])
+            tell(outcomes[number])
         makings[number] = made
     left = [number for number in range(len(jobs)) if number not in outcomes]
     wanted = at_once or workers.cores()
@@ -45,19 +57,30 @@ def render_many(jobs: Sequence[Job], *, at_once: int | None = None, force: bool 
         runs = {number: _Clock(jobs[number], records[number]) for number in left}
 
         def hear(place: int, what: workers.Progress | Outcome) -> None:
+            stopping.check()
             number = left[place]
             if isinstance(what, Outcome):
                 outcomes[number] = what
                 if what.status == "done" and makings[number]:
                     cache.keep(jobs[number], makings[number], what, runs[number].ended())
                 lines.end(runs[number])
-                report(what)
+                tell(what)
             else:
                 runs[number].reached(*what)
                 lines.say(runs[number])
 
         with warm.running(), _lines(list(runs.values())) as lines:
-            workers.work([jobs[number] for number in left], wanted, hear)
+            try:
+                workers.work([jobs[number] for number in left], wanted, hear)
+            finally:
+                for out in {job.out for job in jobs}:  # after a worker that was killed
+                    folders.tidy(out)
+                cache.forget()
+                for number in left:  # what changed during the run may be in the report or not
+                    if number in outcomes and _makings(jobs[number]) != makings[number]:
+                        cache.drop(jobs[number])
+    if unsaid:
+        raise unsaid[0]
     return exit_code(list(outcomes.values()))
 
 
@@ -153,7 +176,8 @@ class _Plain:
     def say(self, run: _Clock) -> None:
         if run.section and run.section != self.said.get(run.name):
             self.said[run.name] = run.section
-            print(f"{run.name}: {run.section} ({run.words()})", file=sys.stderr)
+            with suppress(OSError):
+                print(f"{run.name}: {run.section} ({run.words()})", file=sys.stderr)
 
     def end(self, run: _Clock) -> None:
         pass

@@ -29,7 +29,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wattshift.report.run import Job, Outcome, write
+from wattshift.report.folders import write
+from wattshift.report.run import Job, Outcome
 
 FOLDER = ".records"
 FORM = 1  # of the record; another one is not read
@@ -125,7 +126,7 @@ def keep(job: Job, made: Mapping[str, str], outcome: Outcome, clock: Sequence[fl
             "form": FORM,
             "makings": dict(made),
             "read": dict(outcome.read),
-            "files": {file.name: sha256(file.read_bytes()) for file in outcome.files},
+            "files": dict(outcome.sums),  # not what lies there now: that may be another render's
             "revision": said.get("revision"),
             "clean": said.get("clean"),
             "seconds": round(clock[-1], 2) if clock else 0.0,
@@ -139,6 +140,12 @@ def keep(job: Job, made: Mapping[str, str], outcome: Outcome, clock: Sequence[fl
             write(new, json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).replace(place)
     except (OSError, ValueError, StopIteration):
         return
+
+
+def drop(job: Job) -> None:
+    """Forget how a report was made, so that it is made again."""
+    with contextlib.suppress(OSError):
+        _place(job).unlink(missing_ok=True)
 
 
 def changed(job: Job, made: Mapping[str, str], record: Record | None) -> str:

@@ -12,13 +12,13 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from wattshift.report import folders
 from wattshift.report.document import Document
 
 HERE = Path(__file__).parent
@@ -94,7 +94,7 @@ def _literal(markdown: str) -> str:
 
 
 def _pandoc(markdown: str, known: Mapping[str, Any], to: str) -> str:
-    with tempfile.TemporaryDirectory(prefix="wattshift-") as folder:
+    with folders.scratch() as folder:
         file = Path(folder, "prose.json")
         file.write_text(json.dumps(known), encoding="utf-8")
         flags = ["--mathml", "--wrap=none"] if to == "html" else ["--wrap=none", "--syntax-highlighting=none"]

@@ -7,6 +7,7 @@ The provisioner is an entry point of `jupyter_client.kernel_provisioners`, so an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
@@ -140,6 +141,19 @@ class PromptManager(AsyncKernelManager):
 
     client_class = "wattshift.report.provisioner.PromptClient"
     client_factory = PromptClient
+
+
+def end(manager: Any) -> None:
+    """See a manager's kernel dead, wherever its start was broken off: it must not write into a removed folder."""
+    made: Any = getattr(manager, "provisioner", None)
+    if isinstance(made, WarmProvisioner) and made.kernel:
+        made.kernel.send_signal(9)
+        made.kernel.wait(5)
+    process = getattr(made, "process", None)
+    if process is not None and process.poll() is None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, 9) if os.name == "posix" else process.kill()
+        process.wait()
 
 
 class WarmManager(PromptManager):

@@ -1,19 +1,18 @@
 """One report, whole or not at all: check, run, typeset, then move into place.
 
-Everything is made in a temporary folder inside the target folder (so on the same disk). Files are written out to the
-disk and moved over the old ones only when all of them are there. A cell that fails leaves the last good report alone.
+Everything is made in a temporary folder inside the target folder (folders.py). Files are written out to the disk and
+moved over the old ones only when all of them are there. A cell that fails leaves the last good report alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import math
-import os
 import re
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from typing import Any, Literal
 from wattshift.parameters import Contract
 from wattshift.refusal import Refusal
 from wattshift.report.document import Document, Edition, plain_markdown
+from wattshift.report.folders import move_into_place, workshop, write
 
 Format = Literal["pdf", "html"]
 Status = Literal["done", "unchanged", "failed", "refused"]
@@ -29,7 +29,11 @@ Progress = Callable[[int, int, str], None]  # cells behind us, cells in all, the
 
 @dataclass(frozen=True)
 class Job:
-    """One report to make. `given` holds the changed parameters only, checked; `name` is the files' name."""
+    """One report to make. `given` holds the changed parameters only, checked; `name` is the files' name.
+
+    cell_limit, run_limit : seconds that one cell, and all cells together, may take; no limit where not given
+    memory_limit          : megabytes of memory of its own that the kernel may have; no limit where not given (Linux)
+    """
 
     notebook: Path
     name: str
@@ -39,6 +43,9 @@ class Job:
     formats: tuple[Format, ...] = ("pdf",)
     out: Path = Path("reports/build")
     title: str | None = None
+    cell_limit: float | None = None
+    run_limit: float | None = None
+    memory_limit: int | None = None
 
     @property
     def stem(self) -> str:
@@ -50,7 +57,7 @@ class Job:
 class Outcome:
     """What became of a job: `files` in place when done or unchanged; `message` says why when failed or refused.
 
-    read: sha256 of each file of data/ that the notebook read.
+    read: sha256 of each file of data/ that the notebook read. sums: sha256 of each of `files`, as made.
     """
 
     job: Job
@@ -59,6 +66,7 @@ class Outcome:
     files: tuple[Path, ...] = ()
     partial: Path | None = None
     read: Mapping[str, str] = field(default_factory=dict)
+    sums: Mapping[str, str] = field(default_factory=dict)
 
 
 class _CellFailed(Exception):
@@ -78,7 +86,7 @@ def run(job: Job, progress: Progress = quiet) -> Outcome:
     """Make one report. Never raises for a fault of the notebook, its parameters or the target: the outcome says it."""
     try:
         values = job.contract.validate(job.given)
-        with _workshop(job.out) as folder:
+        with _workshop(job.out, job.stem, lambda other: progress(0, 1, _waiting(other))) as folder:
             try:
                 notebook = execute(job, progress)
                 files = build(job, notebook, values, folder)
@@ -88,10 +96,17 @@ def run(job: Job, progress: Progress = quiet) -> Outcome:
                 return _failed(job, str(failure), failure.notebook)
             except Refusal:
                 raise
+            except _Unwritten as failure:
+                return _failed(job, f"{job.notebook.stem}: {failure}", failure.notebook)
             except _Unset as failure:
                 return _failed(job, f"{job.notebook.stem}: the report could not be set: {failure}", failure.notebook)
             read = notebook.metadata.get("wattshift", {}).get("read", {})
-            return Outcome(job, "done", files=move_into_place(files, job.out), read=read)
+            sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+            try:
+                placed = move_into_place(files, job.out)
+            except OSError as error:
+                return _failed(job, f"{job.notebook.stem}: {error.strerror or error}", notebook)
+            return Outcome(job, "done", files=placed, read=read, sums=sums)
     except Refusal as refusal:
         return Outcome(job, "refused", str(refusal))
     except OSError as error:
@@ -102,47 +117,25 @@ def run(job: Job, progress: Progress = quiet) -> Outcome:
 
 # ---------------------------------------------------------------------------------------------------- the target
 @contextlib.contextmanager
-def _workshop(out: Path) -> Any:
-    """A temporary folder inside the target; made before a kernel starts, so that a bad target is refused at once."""
+def _workshop(out: Path, stem: str, waiting: Callable[[str], Any] = str) -> Iterator[Path]:
+    """The folder to work in, taken before a kernel starts, so that a bad target is refused at once."""
     reason = ""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".making-", dir=out)
-    except (FileExistsError, NotADirectoryError):
-        reason = "it is a file, or lies under one"
-    except OSError as error:
-        reason = (error.strerror or "the system says no").lower()
-    if reason:
-        raise Refusal(
-            f"The output folder {str(out)!r} cannot be written ({reason}): give a folder, such as reports/build."
-        )
-    with folder as made:
-        yield Path(made)
-
-
-def write(path: Path, body: bytes) -> Path:
-    """Write a file and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    return path
-
-
-def move_into_place(files: list[Path], out: Path) -> tuple[Path, ...]:
-    """Put finished files over the old ones, each in one step."""
-    placed = []
-    for file in files:
-        target = out / file.name
-        file.replace(target)
-        placed.append(target)
-    if os.name == "posix":
-        handle = os.open(out, os.O_RDONLY)
+    with contextlib.ExitStack() as stack:
         try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    return tuple(placed)
+            folder = stack.enter_context(workshop(out, stem, waiting))
+        except (FileExistsError, NotADirectoryError):
+            reason = "it is a file, or lies under one"
+        except OSError as error:
+            reason = (error.strerror or "the system says no").lower()
+        if reason:
+            raise Refusal(
+                f"The output folder {str(out)!r} cannot be written ({reason}): give a folder, such as reports/build."
+            )
+        yield folder
+
+
+def _waiting(process: str) -> str:
+    return f"waiting for process {process}, which makes the same report"
 
 
 def _failed(job: Job, message: str, notebook: Any) -> Outcome:
@@ -151,7 +144,7 @@ def _failed(job: Job, message: str, notebook: Any) -> Outcome:
         return Outcome(job, "failed", message)
     target = job.out / "failed"
     try:
-        with _workshop(target) as folder:
+        with _workshop(target, job.stem) as folder:
             (place,) = move_into_place([write(folder / f"{job.stem}.ipynb", notebook_bytes(notebook))], target)
     except (OSError, Refusal):
         return Outcome(job, "failed", f"{message}\nThe partial notebook could not be kept.")
@@ -163,7 +156,7 @@ def execute(job: Job, progress: Progress) -> Any:
     """The executed notebook. Raises _CellFailed where a cell raises or the kernel ends."""
     import nbformat
     import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     from wattshift.report import engine, warm
@@ -195,16 +188,21 @@ def execute(job: Job, progress: Progress) -> Any:
             watch=watch,
             warm=warm.address(),
             read=read,
+            limits=engine.Limits(job.cell_limit, job.run_limit, job.memory_limit),
         )
     except PapermillExecutionError as error:
         at = _index_in_master(seen["notebook"], seen["cell"])
         place = _place(job, sections, at)
         said = " ".join(str(error.evalue).split())
+        if error.ename in ("MemoryError", "CellExecutionError"):  # the latter: no room even to say what is missing
+            said = f"{said} {_memory(job)}".strip()
         refusal = str(error.evalue) if error.ename == "Refusal" else None
-        raise _CellFailed(f"{place} failed: {error.ename}: {said}", seen["notebook"], refusal) from None
-    except (DeadKernelError, CellTimeoutError) as error:
+        raise _CellFailed(
+            f"{place} failed: {error.ename}{': ' * bool(said)}{said}", seen["notebook"], refusal
+        ) from None
+    except (DeadKernelError, engine.TookTooLong) as error:
         at = _index_in_master(seen["notebook"], seen["cell"])
-        why = "the kernel died" if isinstance(error, DeadKernelError) else "it took too long"
+        why = f"the kernel died {_memory(job)}".strip() if isinstance(error, DeadKernelError) else str(error)
         place = _place(job, sections, at)
         notes = "\n".join(note for note in getattr(error, "__notes__", []) if note)
         raise _CellFailed(f"{place} failed: {why}.{chr(10) if notes else ''}{notes}", seen["notebook"]) from None
@@ -231,14 +229,19 @@ def _joined(outputs: list[Any]) -> list[Any]:
     return out
 
 
+def _memory(job: Job) -> str:
+    return f"(--memory-limit gives a run {job.memory_limit} MB)" if job.memory_limit is not None else ""
+
+
 def _place(job: Job, sections: list[str], at: int) -> str:
     """Notebook, cell and section in words: `01_halving_impact, cell 9 ("The clock")`."""
     return f"{job.notebook.stem}, cell {at + 1}" + (f' ("{sections[at]}")' if sections[at] else "")
 
 
 def _index_in_master(notebook: Any, cell: int) -> int:
-    """Index of a running cell in the notebook as written: the cell that papermill injects does not count."""
-    before = notebook.cells[: max(cell, 0)]
+    """Index of a cell that ran in the notebook as written: what papermill puts in, a banner too, does not count."""
+    cells = [c for c in notebook.cells if "papermill-error-cell-tag" not in (c.metadata.get("tags") or [])]
+    before = cells[: max(cell, 0)]
     return max(cell, 0) - sum("injected-parameters" in (c.metadata.get("tags") or []) for c in before)
 
 
@@ -263,6 +266,10 @@ class _Unset(Exception):
         self.notebook = notebook
 
 
+class _Unwritten(_Unset):
+    """The report could not be written to the disk, though the notebook ran."""
+
+
 def build(job: Job, notebook: Any, values: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write results, notebook and the wanted formats into `folder`; give the files in the order they move."""
     from wattshift.report import document, html, typst
@@ -282,7 +289,14 @@ def build(job: Job, notebook: Any, values: Mapping[str, Any], folder: Path) -> l
             bodies[f"{job.stem}.pdf"] = typst.pdf(made)
     except (RuntimeError, ValueError) as error:
         raise _Unset(str(getattr(error, "message", error)), notebook) from error
-    return [write(folder / name, body) for name, body in bodies.items()]
+    except OSError as error:
+        raise _Unwritten(error.strerror or str(error), notebook) from error
+    try:
+        return [write(folder / name, body) for name, body in bodies.items()]
+    except OSError as error:
+        for name in bodies:
+            (folder / name).unlink(missing_ok=True)  # room for the notebook, which took the time
+        raise _Unwritten(error.strerror or str(error), notebook) from error
 
 
 def results(job: Job, document: Document, values: Mapping[str, Any]) -> bytes:

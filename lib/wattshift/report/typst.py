@@ -8,7 +8,6 @@ import json
 import os
 import re
 import struct
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -19,11 +18,12 @@ from nbconvert.exporters import Exporter
 from traitlets import Unicode
 
 from wattshift.report import document as documents
-from wattshift.report import prose
+from wattshift.report import folders, prose
 from wattshift.report.document import Block, Document, clean, plain_markdown
 
 HERE = Path(__file__).parent
 PAGE_WIDTH = 475.2  # points: 6.6 inches, the width our figures are drawn for
+FACES = {("DejaVu Sans", 400), *(("IBM Plex Sans Arabic", weight) for weight in (400, 500, 600))}
 PAGE_HEIGHT = 590.0  # points that a figure may take, so that its caption stays with it
 
 
@@ -37,6 +37,16 @@ def font_folders() -> tuple[str, ...]:
             raise RuntimeError(f"the fonts of {package} are not installed")
         found.append(str(Path(spec.origin).parent / under))
     return found[0], found[1]
+
+
+@cache
+def check_fonts() -> None:
+    """Raise RuntimeError where a face of the template is missing: Typst would take another one and say nothing."""
+    faces = typst.Fonts(include_system_fonts=False, font_paths=[Path(folder) for folder in font_folders()]).fonts()
+    missing = sorted(FACES - {(face.family, face.weight) for face in faces if face.style == "normal"})
+    if missing:
+        family, weight = missing[0]
+        raise RuntimeError(f"the font {family}, weight {weight}, is missing or damaged: install the packages again")
 
 
 def pieces_of(document: Document) -> list[prose.Piece]:
@@ -181,7 +191,8 @@ def pdf(document: Document) -> bytes:
 
 def compiled(source: str, files: Mapping[str, bytes], timestamp: int) -> bytes:
     """Compile Typst source with its files in a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="wattshift-") as folder:
+    check_fonts()
+    with folders.scratch() as folder:
         for name, body in {**files, "main.typ": source.encode()}.items():
             Path(folder, name).write_bytes(body)
         return typst.compile(

@@ -17,18 +17,17 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wattshift.report import folders
+
 ADDRESS = "WATTSHIFT_WARM"  # where the running server listens
 ENGINE = "WATTSHIFT_ENGINE"  # "plain" for kernels that start the usual way, everywhere
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-FOLDER = "ws"  # beginning of our temporary folders; short, since the path of a socket has 107 letters at most
 SECONDS_TO_START = 60.0
-SECONDS_TO_KEEP = 3_600.0  # of a folder whose owner is not seen: it may live in another container that shares /tmp
 # without its own folder on the path, and, other than by the flag -P, with the path that a kernel of IPython expects
 START = "import runpy, sys; del sys.path[0], sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
@@ -58,9 +57,10 @@ class Server:
 
         preload: modules to import instead of the science stack.
         """
-        sweep()
+        folders.sweep()
         self.owner = os.getpid()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}-{os.getpid()}-"))
+        self.folder = folders.temporary()
+        self._lock = folders.hold_own(self.folder)
         self.address = str(self.folder / "s")
         try:
             with socket.socket(socket.AF_UNIX) as listener, (self.folder / "notes").open("wb") as notes:
@@ -77,7 +77,7 @@ class Server:
                     env=kernel_environment(),
                 )
         except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove()
             raise
 
     @property
@@ -98,24 +98,19 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._remove()
+
+    def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> Server:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def sweep() -> None:
-    """Remove what earlier processes of ours, killed outright, left in the temporary folder over an hour ago."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}-*-*"):
-        owner = folder.name.split("-")[1]
-        with contextlib.suppress(OSError):
-            about = folder.stat()
-            old = time.time() - about.st_mtime > SECONDS_TO_KEEP and about.st_uid == os.getuid()
-            if old and owner.isdigit() and not Path("/proc", owner).exists():
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 _own: Server | None = None
