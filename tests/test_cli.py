@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import types
 from dataclasses import dataclass
@@ -370,7 +371,8 @@ def runs(process: int) -> bool:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_run_that_is_stopped_leaves_the_last_report_and_no_kernel(project: Path, name: str) -> None:
     """The cell tells its process, then waits for minutes; the signal goes to the command alone, as `kill` does it."""
-    told, temporary, out = project / "pid.txt", project / "temporary", project / "out"
+    told, out = project / "pid.txt", project / "out"
+    temporary = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))  # short, as sockets go there
     write(project, "03_slow", "# Slow", "price: UsdPerKwh = 0.05")
     path = project / "notebooks" / "03_slow.ipynb"
     node = json.loads(path.read_text(encoding="utf-8"))
@@ -379,7 +381,6 @@ def test_a_run_that_is_stopped_leaves_the_last_report_and_no_kernel(project: Pat
     waiting = f"import os, time\nopen({str(told)!r}, 'w').write(str(os.getpid()))\ntime.sleep(300)"
     node["cells"].append({**node["cells"][1], "source": waiting})
     path.write_text(json.dumps(node), encoding="utf-8")
-    temporary.mkdir()
     out.mkdir()
     (out / "03_slow.pdf").write_bytes(b"the last good one")
     start = [sys.executable, "-c", "from wattshift.cli import main; main()", "render", "03", "--out", str(out)]
@@ -390,12 +391,13 @@ def test_a_run_that_is_stopped_leaves_the_last_report_and_no_kernel(project: Pat
             time.sleep(0.05)
         process.send_signal(getattr(signal, name))
         said, warned = process.communicate(timeout=60)
-    assert (process.returncode, said) == (cli.STOPPED, b"")
+    assert (process.returncode, said) == (cli.STOPPED, b""), warned.decode()
     assert warned.decode().splitlines()[-1] == "Stopped."
     assert b"Traceback" not in warned
     assert files_of(out) == {"03_slow.pdf": b"the last good one"}
     assert list(out.iterdir()) == [out / "03_slow.pdf"]
     assert [each for each in temporary.iterdir() if each.is_dir()] == []
+    shutil.rmtree(temporary)
     until = time.monotonic() + 10  # killed already; the system may take a moment to forget it
     while runs(int(told.read_text())) and time.monotonic() < until:
         time.sleep(0.05)

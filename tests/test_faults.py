@@ -838,3 +838,15 @@ def test_limits_reach_the_run(scene: Scene) -> None:
     assert code == cli.FAILED
     assert "the 0.5 s that --cell-limit gives a cell." in said
     scene.clean(good, "small")
+
+
+def test_a_temporary_place_with_a_long_path_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = tmp_path / ("x" * 90)
+    far.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(far))
+    with folders.scratch() as folder:
+        assert folder.parent == Path("/tmp")
+        assert len(str(folder / "k12345678" / "k-5")) <= 107
+    monkeypatch.setattr(tempfile, "tempdir", "/var/tmp")
+    with folders.scratch() as folder:
+        assert folder.parent == Path("/var/tmp")

@@ -31,6 +31,7 @@ except ImportError:  # Windows
 
 LOCK, OLD, MOVING = "lock", "old", "moving"  # what is in a folder beside files of a report, which all have an ending
 PREFIX = "ws"  # of temporary folders; short, since the path of a socket has 107 letters at most
+LONGEST_PLACE = 65  # letters of the path before them: of the 107, these folders and what is in them take up to 40
 MAKING = ".making-"  # of folders inside a target
 SECONDS_TO_KEEP = 3_600.0  # of a temporary folder that has no lock yet and whose owner is not seen
 SECONDS_TO_LOOK = 0.1  # between two looks at a folder that another process holds
@@ -123,9 +124,15 @@ def _leave(folder: Path, lock: int) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- temporary
+def place() -> Path:
+    """Where temporary folders lie: the system's place, or /tmp where its path leaves no room for a socket's."""
+    usual = Path(tempfile.gettempdir())
+    return usual if len(os.fsencode(usual)) <= LONGEST_PLACE or not os.access("/tmp", os.W_OK) else Path("/tmp")
+
+
 def temporary() -> Path:
     """A new temporary folder of this process, not held yet."""
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-"))
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-", dir=place()))
 
 
 @contextlib.contextmanager
@@ -144,7 +151,7 @@ def scratch() -> Iterator[Path]:
 
 def sweep() -> None:
     """Remove temporary folders of ours that nobody holds any more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}-*-*"):
+    for folder in place().glob(f"{PREFIX}-*-*"):
         owner = folder.name.split("-")[1]
         with contextlib.suppress(OSError):
             about = folder.lstat()
