@@ -232,7 +232,7 @@ def test_a_killed_owner_takes_everything_with_it() -> None:
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(folders, "place", lambda: tmp_path)
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
     names = [f"ws-{gone.pid}-abc", f"ws-{gone.pid}-new", f"ws-{os.getpid()}-abc", "ws-notes-abc", "other"]
