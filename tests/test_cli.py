@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from wattshift import cli
+from wattshift import cli, data
 from wattshift.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -291,9 +291,9 @@ def test_data_lists_every_table_and_finds_it_whole(capsys: pytest.CaptureFixture
     rows = {line.split()[0]: line for line in out.splitlines() if line.endswith("whole")}
     assert sorted(rows) == names
     assert "Coin Metrics" in rows["btc_network_daily"]
-    assert "2009-01-09..2026-06-01" in rows["btc_network_daily"]
+    assert f" {data.card('btc_network_daily').range} " in rows["btc_network_daily"]
     assert "CC BY-NC 4.0" in rows["btc_network_daily"]
-    assert "2026-11-21" in rows["btc_network_daily"]
+    assert f" {data.card('btc_network_daily').date_read} " in rows["btc_network_daily"]
 
 
 def test_data_names_every_damaged_table(

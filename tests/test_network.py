@@ -9,6 +9,7 @@ from scipy import stats
 
 from wattshift import data, mining, network
 from wattshift.network import DifficultyLaw, PriceLaw, Slices, Start
+from wattshift.refusal import Refusal
 
 STEADY = 600 * 2016 / 2015
 FLAT = DifficultyLaw("as now", elasticity=0.0, half_life_days=180.0, trend_per_year=0.0)
@@ -503,6 +504,8 @@ def test_start_is_the_difficulty_in_force() -> None:
     assert begin.fees_btc == pytest.approx(0.1)
     assert network.start_at(market, retargets, market.index[12], 0.5).fees_btc == 0.5
     assert network.start_at(market, retargets, market.index[12]).difficulty == retargets["difficulty"][0]
+    with pytest.raises(Refusal, match="ends with the period from height 0; run wattshift refresh"):
+        network.start_at(market, retargets.head(1), market.index[13])
 
 
 def test_under_water_by_hand() -> None:

@@ -1,9 +1,10 @@
-"""The `wattshift` command: list the notebooks, show a contract, check the data, render reports.
+"""The `wattshift` command: list the notebooks, show a contract, check and refresh the data, render reports.
 
 Exit codes: 0 done; 1 a cell failed; 2 refused, with one plain sentence per fault on stderr and nothing started.
 Whatever is heavy (tables, papermill, Typst) is imported inside the command that needs it.
 """
 
+import datetime as dt
 import difflib
 import hashlib
 import io
@@ -14,11 +15,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from wattshift.refusal import Refusal
+
+if TYPE_CHECKING:
+    from wattshift.data import Inspection
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 EDITIONS: tuple[Literal["report", "teaching"], ...] = ("report", "teaching")
@@ -211,11 +215,17 @@ def show(
 
 
 @app.command("data")
-def check_data() -> int:
+def check_data(
+    stale: Annotated[
+        bool, typer.Option("--stale", help="only tables older than their usual interval, and why")
+    ] = False,
+) -> int:
     """List the tables and check each one."""
     from wattshift import data
 
     found = data.inspect()
+    if stale:
+        return _say_stale(found)
     rows = [
         [
             each.name,
@@ -236,6 +246,43 @@ def check_data() -> int:
         return DONE
     faults = [fault for each in found for fault in each.faults]
     return _say_no("\n".join([*faults, f"Damaged: {', '.join(damaged)}."]))
+
+
+def _say_stale(found: Sequence["Inspection"]) -> int:
+    """List the tables that are due, and what to do; cards that cannot be read are said after them."""
+    from wattshift import refresh as door
+
+    due = door.stale([each.card for each in found if each.card], _today())
+    if due:
+        rows = [
+            [each.name, each.newest.isoformat(), f"{each.age_days:,}", f"{each.interval_days:,}", each.how]
+            for each in due
+        ]
+        _table(["table", "newest", "days old", "usual", "what to do"], rows, right=["days old", "usual"])
+    else:
+        print("No table is older than its usual interval.")
+    faults = [fault for each in found if not each.card for fault in each.faults]
+    return _say_no("\n".join(faults)) if faults else DONE
+
+
+def _today() -> dt.date:
+    """The day it is, UTC; the only place where the data commands look at the clock."""
+    return dt.datetime.now(dt.UTC).date()
+
+
+@app.command("refresh")
+def refresh_table(
+    table: Annotated[str, typer.Argument(help="a table of data/, for example btc_network_daily")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="ask and check, but change nothing")] = False,
+) -> int:
+    """Fetch newer rows of a table from its publisher."""
+    from wattshift import refresh as door
+
+    change = door.refresh(table, _today(), dry_run=dry_run)
+    print("\n".join(change.lines()))
+    if dry_run and (change.added or change.filled):
+        print("This was a dry run: nothing was changed.")
+    return DONE
 
 
 @app.command()

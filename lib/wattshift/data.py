@@ -18,6 +18,7 @@ import json
 import math
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from wattshift.refusal import Refusal
 
+PENDING = ".new"  # ending of a table or card that a refresh has written but not yet put in place
 MAX_FAULTS = 5  # a refusal names this many faults of a table, then counts the rest
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
@@ -110,6 +112,21 @@ class Column(BaseModel):
         return text if self.required else text + ", or nothing"
 
 
+class Renewal(BaseModel):
+    """How newer rows get into a table: by an adapter of `refresh/publishers.py`, or by hand, as a sentence says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    adapter: str | None = None
+    by_hand: str | None = None
+
+    @model_validator(mode="after")
+    def _says_one_way(self) -> "Renewal":
+        if (self.adapter is None) == (self.by_hand is None):
+            raise ValueError("give either adapter or by_hand")
+        return self
+
+
 class Card(BaseModel):
     """What a table is: its columns, its origin, its licence, its traps, and the checksum of its file."""
 
@@ -137,6 +154,8 @@ class Card(BaseModel):
     transformations: tuple[str, ...] = Field(strict=False)
     checks: tuple[str, ...] = Field(strict=False)
     caveats: tuple[str, ...] = Field(strict=False)
+    refresh: Renewal | None = None
+    interval_days: int | None = Field(default=None, gt=0)  # how old the table may grow before a look is due
 
     @property
     def name(self) -> str:
@@ -206,6 +225,32 @@ def load(name: str) -> pd.DataFrame:
     return frame
 
 
+def raw(name: str) -> tuple[Card, str, bytes]:
+    """The card, its text and the table's bytes, after the checks of `load` (for `refresh`, which replaces both)."""
+    of = card(name)
+    _checked(name)
+    text = _bytes(f"{name}.yml", f"{name}.yml is missing.")
+    content = _bytes(of.file, f"{of.file} is missing.")
+    if _card(name, text) != of or sha256(content) != of.sha256:
+        raise Refusal(f"{name}: its files changed while they were read; try again.")
+    return of, text.decode(), content
+
+
+def read_card(name: str, content: bytes) -> Card:
+    """The card that these bytes would be for the table `name`; Refusal as from `card`. Reads no file."""
+    return _card(name, content)
+
+
+def read_table(of: Card, content: bytes) -> pd.DataFrame:
+    """The frame that these bytes would be under this card; Refusal as from `load`. Reads no file."""
+    return _frame(of, content, ()).copy()
+
+
+def read_cells(of: Card, content: bytes) -> list[tuple[str, ...]]:
+    """The rows below the column names as they are written, cell by cell. Reads no file."""
+    return [tuple(row) for row in _rows(of, _text(of.file, content))[0]]
+
+
 def loaded() -> list[str]:
     """Names of the tables loaded so far in this process, in the order of their first load (for the provenance)."""
     return list(_loaded)
@@ -259,9 +304,32 @@ def _checked(name: str) -> pd.DataFrame:
     """The checked frame, shared: do not hand out. Checked again only when a byte of table, card or sources changed."""
     of = card(name)
     content = _bytes(of.file, f"{name}.yml is a card without its table: {of.file} is missing.")
+    if sha256(content) != of.sha256:
+        content = _after_refresh(of)
+        of = card(name)
     references = sorted({column.reference for column in of.columns if column.reference} - {of.file})
     keys = tuple((file, _keys(file)) for file in references if (folder() / file).is_file())
     return _frame(of, content, keys)
+
+
+def _after_refresh(of: Card) -> bytes:
+    """The table again, if a refresh was just replacing it; Refusal if one was stopped between its two files.
+
+    A refresh puts the new card in place first and the new table, waiting beside it, at once afterwards.
+    """
+    for pause in (0.0, 0.02, 0.2):
+        time.sleep(pause)
+        of = card(of.name)
+        content = _bytes(of.file, f"{of.file} is missing.")
+        waiting = folder() / (of.file + PENDING)
+        if sha256(content) == of.sha256 or not waiting.is_file():
+            return content
+    if sha256(_bytes(waiting.name, f"{waiting.name} is missing.")) == of.sha256:
+        raise Refusal(
+            f"{of.file}: a refresh was stopped between the new card and the new table; finish it, without a network, "
+            f"by: wattshift refresh {of.name}."
+        )
+    return content
 
 
 def _keys(file: str) -> frozenset[str]:

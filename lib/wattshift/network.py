@@ -28,6 +28,7 @@ from scipy import special
 
 from wattshift.bitcoin import RETARGET_CLAMP, SECONDS_PER_RETARGET, subsidy_btc
 from wattshift.mining import hashprice, hashprice_from_difficulty, window_means
+from wattshift.refusal import Refusal
 from wattshift.units import (
     BLOCKS_PER_DAY,
     BLOCKS_PER_HALVING,
@@ -1017,9 +1018,17 @@ def start_at(market: pd.DataFrame, retargets: pd.DataFrame, end: pd.Timestamp, f
 
     market : as `market_days`; retargets : height, difficulty (table difficulty_retargets)
     fees_btc : coins per block from then on; None takes the mean of the 90 days before
+
+    Raises Refusal if `retargets` ends before the period of the last block, whose difficulty it then does not know.
     """
     past = market.loc[:end]
     today = past.iloc[-1]
+    last = int(retargets["height"].iloc[-1])
+    if today["height"] >= last + BLOCKS_PER_RETARGET:
+        raise Refusal(
+            f"as_of cannot be {end:%Y-%m-%d}: difficulty_retargets ends with the period from height {last:,}; run "
+            "wattshift refresh difficulty_retargets, or give an earlier day."
+        )
     if fees_btc is None:
         fees_btc = float(past["fees_btc"].tail(90).sum() / past["blocks"].tail(90).sum())
     difficulty = retargets.loc[retargets["height"] <= today["height"], "difficulty"].iloc[-1]
