@@ -180,6 +180,8 @@ def execute(job: Job, progress: Progress) -> Any:
             None,
             parameters=dict(job.given) or None,
             engine_name=engine.name(),
+            kernel_name="python3",  # ours, whatever kernel a machine wrote into the notebook when it was saved
+            language="python",
             progress_bar=False,
             log_output=False,
             cwd=job.notebook.parent,
