@@ -325,7 +325,10 @@ def test_plain_papermill_finds_the_same_numbers(ran: tuple[Path, Path]) -> None:
     found = [o.data[document.RESULT] for o in ours(node) if o.metadata.wattshift["kind"] == "record"]
     (results,) = (place / "other").glob("*.results.json")
     told = json.loads(results.read_text(encoding="utf-8"))["results"]
-    assert {each["name"]: each["value"] for each in found} == {each["name"]: each["value"] for each in told}
+    values, others = ({each["name"]: each["value"] for each in some} for some in (found, told))
+    assert values.keys() == others.keys()
+    for name, value in values.items():  # the last digits of a linear solve depend on how many threads it may use
+        assert value == (pytest.approx(others[name], rel=1e-9) if isinstance(value, float) else others[name]), name
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
