@@ -530,19 +530,10 @@ def chance_of_speed(
     return answers.assign(chance=chance, usual=usual)
 
 
-def granger(effect: Floats, cause: Floats, lags: int) -> Wald:
-    """Do lagged growths of `cause` help to foresee the growth of `effect`? Joint HAC test in differences, own lags in.
-
-    For series without a long-run relation. It says what helps a forecast, not what causes what (Granger 1969).
-    """
-    dy, dx = np.diff(effect), np.diff(cause)
-    names = ["constant", *(f"own{i}" for i in range(1, lags + 1)), *(f"cause{i}" for i in range(1, lags + 1))]
-    fit = ols(dy[lags:], np.column_stack([np.ones(len(dy) - lags), *_lagged(dy, lags), *_lagged(dx, lags)]), names)
-    return wald(fit, [f"cause{i}" for i in range(1, lags + 1)])
-
-
 def toda_yamamoto(effect: Floats, cause: Floats, lags: int) -> Wald:
-    """The same question in levels, valid whether or not a long-run relation exists (Toda & Yamamoto 1995).
+    """Do past levels of `cause` help to foresee `effect`? Valid with or without a long-run relation.
+
+    Toda & Yamamoto (1995). It says what helps a forecast, not what causes what (Granger 1969).
 
     A VAR with `lags` + 1 lags of the levels, a constant and a trend; the joint HAC test is on the first `lags` lags of
     `cause`, the last one being there only to keep the test's distribution standard.
