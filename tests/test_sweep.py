@@ -6,7 +6,6 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -479,25 +478,21 @@ def test_a_stop_leaves_a_whole_table_that_goes_on(notebook, tmp_path, how):
 # ---------------------------------------------------------------- runs on other machines
 
 
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
-
-
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A dask scheduler and two workers, processes of their own, on this machine's loopback."""
-    address = f"tcp://127.0.0.1:{free_port()}"
+    card = tmp_path / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
     environment = {name: value for name, value in os.environ.items() if name != warm.ADDRESS}
     quiet: dict[str, Any] = {"env": environment, "cwd": tmp_path, "stderr": subprocess.DEVNULL}
     ours = ["--host", "127.0.0.1", "--no-dashboard"]
-    started = [subprocess.Popen([*dask, "scheduler", "--port", address.rsplit(":")[-1], *ours], **quiet)]
-    worker = [*dask, "worker", address, *ours, "--nthreads", "1", "--no-nanny", "--death-timeout", "30"]
+    started = [subprocess.Popen([*dask, "scheduler", "--port", "0", "--scheduler-file", str(card), *ours], **quiet)]
+    worker = [*dask, "worker", "--scheduler-file", str(card), *ours, "--nthreads", "1", "--no-nanny"]
+    worker += ["--death-timeout", "60", "--local-directory", str(tmp_path / "scratch")]
     started += [subprocess.Popen(worker, **quiet) for _ in range(2)]
     try:
-        yield address, started[1:]
+        until(lambda: card.exists() and card.read_text().rstrip().endswith("}"), 60)  # written in two steps
+        yield json.loads(card.read_text())["address"], started[1:]
     finally:
         family = [child for each in started if each.poll() is None for child in psutil.Process(each.pid).children(True)]
         for each in reversed(started):
