@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -115,9 +115,9 @@ class Scene:
             (self.out / f"{name}.{ending}").write_bytes(f"the last good {ending}".encode())
         return contents(self.out)
 
-    def command(self, *options: str, **env: str) -> "subprocess.Popen[str]":
+    def command(self, *options: str, start: Sequence[str] = START, **env: str) -> "subprocess.Popen[str]":
         """`wattshift render` of the scene's notebook, as a process of its own."""
-        line = [*START, str(self.place / "small.ipynb"), "--out", str(self.out), *options]
+        line = [*start, str(self.place / "small.ipynb"), "--out", str(self.out), *options]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(line, text=True, env={**os.environ, "SCENE": str(self.place), **env}, **pipes)
 
@@ -373,6 +373,21 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, said
 
 
+def test_asked_to_end_in_the_background(scene: Scene) -> None:
+    """A script's `wattshift render … &` ignores Ctrl-C, as the shell wants it, but ends when it is asked to."""
+    good = scene.good()
+    scene.job(f"open({str(scene.place / 'here')!r}, 'w'); import time; time.sleep(60)")
+    process = scene.command(start=["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *START])
+    assert soon((scene.place / "here").exists, 20)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    code, said = ended(process)
+    assert (code, said.splitlines()[-1]) == (cli.STOPPED, "Stopped.")
+    scene.clean(good)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
 def test_stopped_while_typesetting(scene: Scene, number: signal.Signals) -> None:
     good = scene.good()
@@ -419,11 +434,24 @@ def test_killed_in_a_cell(scene: Scene) -> None:
     scene.clean(good, "other", killed=True)
 
 
-@pytest.mark.parametrize("after", [0.15, 0.4, 0.8])
+IMPORTING = """
+import sys
+def tell(event, about):
+    if event == "import" and about[0] == "typer":
+        open(sys.argv.pop(1), "w").close()
+sys.addaudithook(tell)
+from wattshift.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("after", [0.0, 0.3, 0.7])
 def test_stopped_at_the_start(scene: Scene, after: float) -> None:
+    """From the moment that the command's own modules are being imported; before that it is Python's start."""
     good = scene.good()
     scene.job("import time; time.sleep(60)")
-    process = scene.command()
+    process = scene.command(start=[sys.executable, "-c", IMPORTING, str(scene.place / "importing"), "render"])
+    assert soon((scene.place / "importing").exists, 20)
     time.sleep(after)
     process.send_signal(signal.SIGINT)
     code, said = ended(process)

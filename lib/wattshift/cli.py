@@ -4,29 +4,29 @@ Exit codes: 0 done; 1 a cell failed; 2 refused, with one plain sentence per faul
 Whatever is heavy (tables, papermill, Typst) is imported inside the command that needs it.
 """
 
-import contextlib
-import datetime as dt
-import difflib
-import hashlib
-import io
-import math
-import os
-import re
-import signal
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 try:
+    import contextlib
+    import datetime as dt
+    import difflib
+    import hashlib
+    import io
+    import math
+    import os
+    import re
+    from collections.abc import Mapping, Sequence
+    from dataclasses import dataclass
+    from pathlib import Path
+    from typing import TYPE_CHECKING, Annotated, Any, Literal
+
     import typer
+
+    from wattshift import stopping
+    from wattshift.refusal import Refusal
 except KeyboardInterrupt:  # stopped by hand before there was anything to stop
     print("Stopped.", file=sys.stderr)
     raise SystemExit(130) from None
-
-from wattshift import stopping
-from wattshift.refusal import Refusal
 
 if TYPE_CHECKING:
     from wattshift.data import Inspection
@@ -52,10 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Arabic letters still gets its answer
     stopping.listen()
-    for name in ("SIGTERM", "SIGHUP"):  # to be ended is to be stopped by hand: kernels and half-made files go too
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         code = run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Being stopped by hand (Ctrl-C), also where the interruption itself is lost.
+"""Being stopped, by hand (Ctrl-C) or by a signal that asks to end, also where the interruption itself is lost.
 
 Python raises KeyboardInterrupt wherever it happens to be; inside a callback of its import machinery, or under a
 library's bare `except`, that is swallowed and the command would go on for an hour. So it is also written down, and
@@ -15,10 +15,19 @@ _heard = False
 
 
 def listen() -> None:
-    """From now on write down that we were stopped, where nobody else takes care of it."""
-    ours = threading.current_thread() is threading.main_thread()
-    if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    """From now on write down that we were stopped, where nobody else takes care of it.
+
+    To be asked to end (SIGTERM, SIGHUP) is to be stopped by hand: kernels and half-made files go too. A signal that
+    whoever started us had us ignore, as a shell does with Ctrl-C for what it starts in the background, stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
 
 
 def check() -> None:

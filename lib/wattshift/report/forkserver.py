@@ -92,6 +92,7 @@ class Server:
         self.waiting: dict[socket.socket, bytes] = {}  # connections whose request has not come in whole
         self.files: dict[socket.socket, list[int]] = {}  # descriptors that came with it
         self.kernels: dict[socket.socket, int] = {}
+        self.past: set[socket.socket] = set()  # connections whose kernel has ended
         self.selector = selectors.DefaultSelector()
         self.ended, self._wakes = os.pipe()
         os.set_blocking(self.ended, False)
@@ -152,6 +153,8 @@ class Server:
         if not body:
             self._forget(connection)
             return None
+        if connection in self.past:  # a signal that crossed with the news of the end
+            return None
         if connection in self.kernels:
             for line in body.splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -172,7 +175,7 @@ class Server:
             self._forget(connection)
             return None
         if pid == 0:
-            self._let_go()
+            self._let_go(request["files"])
             return {**request, "parent": parent}
         for file in self.files.pop(connection):
             os.close(file)
@@ -183,6 +186,7 @@ class Server:
     def _forget(self, connection: socket.socket) -> None:
         """A client has gone: so does its kernel."""
         self.waiting.pop(connection, None)
+        self.past.discard(connection)
         for file in self.files.pop(connection, []):
             os.close(file)
         pid = self.kernels.pop(connection, None)
@@ -203,18 +207,19 @@ class Server:
                 return
             for connection in [c for c, kernel in self.kernels.items() if kernel == pid]:
                 del self.kernels[connection]  # from now on nobody can signal a number that may be somebody else's
-                self.files[connection] = []
-                self.waiting.pop(connection, None)
+                self.past.add(connection)
                 _tell(connection, exit=os.waitstatus_to_exitcode(status))
 
-    def _let_go(self) -> None:
+    def _let_go(self, given: Sequence[int]) -> None:
         """In a new kernel: close whatever belongs to the server or to other clients."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for other in {*self.kernels, *self.waiting, *self.files}:
+        for other in {*self.kernels, *self.waiting, *self.files, *self.past}:
             other.close()
+        for file in {file for files in self.files.values() for file in files} - {*given}:
+            os.close(file)
         self.selector.close()
         self.listener.close()
         os.close(self.ended)

@@ -69,7 +69,7 @@ class Outcome:
     sums: Mapping[str, str] = field(default_factory=dict)
 
 
-class _CellFailed(Exception):
+class CellFailed(Exception):
     """A cell raised: its name, what was said, and the notebook as far as it came."""
 
     def __init__(self, message: str, notebook: Any, refusal: str | None = None) -> None:
@@ -90,7 +90,7 @@ def run(job: Job, progress: Progress = quiet) -> Outcome:
             try:
                 notebook = execute(job, progress)
                 files = build(job, notebook, values, folder)
-            except _CellFailed as failure:
+            except CellFailed as failure:
                 if failure.refusal is not None:
                     return Outcome(job, "refused", failure.refusal)
                 return _failed(job, str(failure), failure.notebook)
@@ -153,7 +153,7 @@ def _failed(job: Job, message: str, notebook: Any) -> Outcome:
 
 # ---------------------------------------------------------------------------------------------------- the kernel
 def execute(job: Job, progress: Progress) -> Any:
-    """The executed notebook. Raises _CellFailed where a cell raises or the kernel ends."""
+    """The executed notebook. Raises CellFailed where a cell raises or the kernel ends."""
     import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -197,19 +197,17 @@ def execute(job: Job, progress: Progress) -> Any:
         if error.ename in ("MemoryError", "CellExecutionError"):  # the latter: no room even to say what is missing
             said = f"{said} {_memory(job)}".strip()
         refusal = str(error.evalue) if error.ename == "Refusal" else None
-        raise _CellFailed(
-            f"{place} failed: {error.ename}{': ' * bool(said)}{said}", seen["notebook"], refusal
-        ) from None
+        raise CellFailed(f"{place} failed: {error.ename}{': ' * bool(said)}{said}", seen["notebook"], refusal) from None
     except (DeadKernelError, engine.TookTooLong) as error:
         at = _index_in_master(seen["notebook"], seen["cell"])
         why = f"the kernel died {_memory(job)}".strip() if isinstance(error, DeadKernelError) else str(error)
         place = _place(job, sections, at)
         notes = "\n".join(note for note in getattr(error, "__notes__", []) if note)
-        raise _CellFailed(f"{place} failed: {why}.{chr(10) if notes else ''}{notes}", seen["notebook"]) from None
+        raise CellFailed(f"{place} failed: {why}.{chr(10) if notes else ''}{notes}", seen["notebook"]) from None
     for number, cell in enumerate(made.cells):
         if any(output.output_type == "error" for output in cell.get("outputs", [])):  # papermill lets sys.exit() pass
             at = _index_in_master(made, number)
-            raise _CellFailed(f"{_place(job, sections, at)} failed: it left the notebook (SystemExit).", made)
+            raise CellFailed(f"{_place(job, sections, at)} failed: it left the notebook (SystemExit).", made)
     for cell in made.cells:
         if "outputs" in cell:
             cell.outputs = _joined(cell.outputs)

@@ -13,10 +13,10 @@ import io
 import json
 import math
 import os
+import queue
 import signal
 import struct
 import sys
-import tempfile
 import threading
 import time
 import zlib
@@ -32,9 +32,9 @@ from typing import Any, Protocol
 from wattshift import parameters
 from wattshift.parameters import Contract, Json
 from wattshift.refusal import Refusal
-from wattshift.report import warm
-from wattshift.report.run import Job, _CellFailed, execute, notebook_bytes, quiet
-from wattshift.report.workers import _Worker, cores, lightly
+from wattshift.report import folders, warm
+from wattshift.report.run import CellFailed, Job, execute, notebook_bytes, quiet
+from wattshift.report.workers import Worker, cores, lightly
 from wattshift.sweep import CARD, FIGURE, TABLE, Answer, Folder, Place, Point, Result, Table
 
 RESULT = "application/vnd.wattshift.result+json"
@@ -83,7 +83,7 @@ def make(task: Task) -> Answer:
         seconds = time.monotonic() - start
         kept = notebook_bytes(made).decode() if task.keep else ""
         return Answer(task.id, "done", "", seconds, recorded(made), kept)
-    except _CellFailed as failure:
+    except CellFailed as failure:
         seconds = time.monotonic() - start
         if failure.refusal is not None:
             return Answer(task.id, "refused", failure.refusal, seconds)
@@ -111,8 +111,8 @@ def _file(task: Task, text: str) -> Iterator[Path]:
     if same:
         yield there
         return
-    with tempfile.TemporaryDirectory(prefix="ws-") as folder:
-        path = Path(folder, there.name)
+    with folders.scratch() as folder:
+        path = folder / there.name
         path.write_text(text, encoding="utf-8")
         yield path
 
@@ -171,20 +171,18 @@ class Local:
 
     def __init__(self, jobs: int) -> None:
         self.width = jobs
-        self._workers: list[_Worker] = []
-        self._mine = threading.local()
-        self._threads = ThreadPoolExecutor(jobs, initializer=self._hire)
-
-    def _hire(self) -> None:
-        self._mine.worker = _Worker()
-        self._workers.append(self._mine.worker)
+        self._workers = [Worker() for _ in range(jobs)]
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for worker in self._workers:
+            self._free.put(worker)
+        self._threads = ThreadPoolExecutor(jobs)
 
     def submit(self, task: Task) -> Future[Answer]:
         """Hand over one run."""
         return self._threads.submit(self._lead, task)
 
     def _lead(self, task: Task) -> Answer:
-        worker: _Worker = self._mine.worker
+        worker = self._free.get()  # as many as there are threads
         start = time.monotonic()
         try:
             worker.send(task)
@@ -194,6 +192,8 @@ class Local:
                 raise
             seconds = time.monotonic() - start
             return Answer(task.id, "failed", f"the process that made it ended ({worker.end()})", seconds)
+        finally:
+            self._free.put(worker)
 
     def stop(self) -> None:
         """Drop what is running and end the workers, with their kernels and folders."""
@@ -206,15 +206,17 @@ class Local:
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """No Ctrl-C while things are put in order."""
+    """No Ctrl-C, and no signal that asks to end, while things are put in order."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    numbers = [getattr(signal, name) for name in folders.STOPS if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 class Unreachable(Exception):

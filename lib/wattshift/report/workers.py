@@ -55,7 +55,7 @@ def _beside(jobs: Sequence[Job], at_once: int, hear: Hear) -> None:
     for number in range(len(jobs)):
         waiting.put(number)
     said: queue.SimpleQueue[tuple[int, Progress | Outcome]] = queue.SimpleQueue()
-    workers = [_Worker() for _ in range(at_once)]
+    workers = [Worker() for _ in range(at_once)]
     threads = [threading.Thread(target=_lead, args=(worker, jobs, waiting, said), daemon=True) for worker in workers]
     try:
         for thread in threads:
@@ -75,7 +75,7 @@ def _beside(jobs: Sequence[Job], at_once: int, hear: Hear) -> None:
             worker.stop()
 
 
-def _lead(worker: _Worker, jobs: Sequence[Job], waiting: Any, said: Any) -> None:
+def _lead(worker: Worker, jobs: Sequence[Job], waiting: Any, said: Any) -> None:
     """Hand jobs to one worker until none is left; a thread of ours."""
     while True:
         try:
@@ -95,12 +95,13 @@ def _lead(worker: _Worker, jobs: Sequence[Job], waiting: Any, said: Any) -> None
             said.put((number, Outcome(job, "failed", f"{job.stem}: the process that made it ended ({why}).")))
 
 
-class _Worker:
+class Worker:
     """A worker process, started when it is first needed."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self.stopping = False
+        self._turn = threading.Lock()  # one thread leads a worker, another may stop it
         self._start()
 
     def _start(self) -> None:
@@ -112,12 +113,18 @@ class _Worker:
         )
 
     def send(self, job: object) -> None:
-        if self.process is None:
-            self._start()
-        assert self.process is not None
-        _put(self.process.stdin, job)
+        """Hand over a job. Raises OSError where it has gone, or has been asked to stop."""
+        with self._turn:
+            if self.stopping:
+                raise BrokenPipeError("it is to stop")
+            if self.process is None:
+                self._start()
+            assert self.process is not None
+            pipe = self.process.stdin
+        _put(pipe, job)
 
     def hear(self) -> Progress | Outcome:
+        """What it says next. Raises EOFError or struct.error where it has gone."""
         assert self.process is not None
         return _take(self.process.stdout)  # type: ignore[no-any-return]
 
@@ -130,12 +137,14 @@ class _Worker:
             self.process.kill()
             code = self.process.wait()
         self._close()
-        self.process = None
+        with self._turn:
+            self.process = self.process if self.stopping else None
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
     def ask_to_stop(self) -> None:
         """It has no more jobs; one that it has in hand is dropped. Its kernel and temporary folder go with it."""
-        self.stopping = True
+        with self._turn:
+            self.stopping = True
         if self.process is not None:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()  # type: ignore[union-attr]
@@ -173,6 +182,7 @@ def serve() -> None:
     threading.Thread(target=_read, args=(sys.stdin.buffer, jobs), daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         with lightly():
+            sys.modules.setdefault("boto3", None)  # type: ignore[arg-type]  # slow, and no worker reaches a bucket
             from wattshift.report import engine, typst  # noqa: F401  while the first job is on its way
         while (job := jobs.get()) is not None:
             _put(out, job() if callable(job) else run(job, lambda *at: _put(out, at)))
