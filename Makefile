@@ -13,7 +13,7 @@ reports: $(READY)   ## the PDF reports, into reports/build/
 
 test: $(READY)      ## format, lint, types, then every test
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q . && $(BIN)/mypy && $(BIN)/nbstripout --verify notebooks/*.ipynb
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lab: $(READY)       ## the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks

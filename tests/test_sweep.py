@@ -23,7 +23,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from wattshift import cli, draw, parameters, sweep
 from wattshift.refusal import Refusal
-from wattshift.report import run, warm
+from wattshift.report import run, warm, workers
 from wattshift.report import sweep as running
 from wattshift.sweep import Answer, Folder, Result, Table
 
@@ -318,6 +318,9 @@ def test_one_folder_takes_one_sweep_at_a_time(notebook, tmp_path, capsys):
 # ---------------------------------------------------------------- runs on this machine
 
 
+swept_once = pytest.mark.xdist_group("swept")  # the tests that share the next fixture, in one process
+
+
 @pytest.fixture(scope="module")
 def place(notebook: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep in which runs are done, fail, die and are refused."""
@@ -329,6 +332,7 @@ def place(notebook: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@swept_once
 def test_a_sweep_has_a_row_for_each_run_with_what_the_notebook_recorded(place):
     rows = [row for row in rows_of(place) if row["status"] == "done"]
     found = {(float(row["power_price"]), int(row["hours"])): float(row["cost"]) for row in rows}
@@ -338,6 +342,7 @@ def test_a_sweep_has_a_row_for_each_run_with_what_the_notebook_recorded(place):
     assert all(float(row["seconds"]) > 0 for row in rows)
 
 
+@swept_once
 def test_what_fails_or_is_refused_is_a_row_with_its_reason(place):
     rows = {(row["mood"], row["hours"]): row for row in rows_of(place) if row["status"] != "done"}
     assert {key: row["status"] for key, row in rows.items()} == {
@@ -355,6 +360,7 @@ def test_what_fails_or_is_refused_is_a_row_with_its_reason(place):
     assert not any(row["cost"] for row in rows.values())
 
 
+@swept_once
 def test_a_second_sweep_runs_nothing_that_is_there_and_failed_runs_only_on_request(
     place, notebook, capsys, monkeypatch
 ):
@@ -373,6 +379,7 @@ def test_a_second_sweep_runs_nothing_that_is_there_and_failed_runs_only_on_reque
     assert [(row["mood"], row["status"]) for row in changed] == [("lucky", "done")]
 
 
+@swept_once
 def test_a_changed_notebook_does_not_mix_with_older_rows(place, notebook, tmp_path, capsys):
     other = nbformat.read(notebook, as_version=4)
     other.cells[-1].source += "\nrecord('more', 1, '')"
@@ -382,6 +389,7 @@ def test_a_changed_notebook_does_not_mix_with_older_rows(place, notebook, tmp_pa
     assert "the notebook, the library or the data have changed since" in capsys.readouterr().err
 
 
+@swept_once
 def test_chosen_rows_become_reports(place, notebook, capsys):
     wanted = next(row for row in rows_of(place) if (row["power_price"], row["hours"]) == ("0.07", "12"))
     assert swept(notebook, "--out", place, "--report", f"{wanted['row']},{wanted['id']}") == 0
@@ -396,6 +404,7 @@ def test_chosen_rows_become_reports(place, notebook, capsys):
     assert f"row {bad} was failed" in capsys.readouterr().err
 
 
+@swept_once
 def test_the_figure_draws_what_the_table_holds(place):
     page = (place / "sweep.svg").read_text()
     assert page.startswith("<?xml")
@@ -449,30 +458,49 @@ def until(true: Callable[[], Any], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_stop_leaves_a_whole_table_that_goes_on(notebook, tmp_path, how):
-    words = [str(notebook), "--grid", "hours=1,2,3,4", "-p", "mood=slow", "--out", str(tmp_path), "--jobs", "2"]
+def test_stops_leave_a_whole_table_that_goes_on(notebook, tmp_path):
+    """Stopped by hand, taken up again and killed, then taken up again to the end."""
+    words = [str(notebook), "--grid", "hours=1,2,3,4,5,6", "-p", "mood=slow", "--out", str(tmp_path), "--jobs", "2"]
     start = [sys.executable, "-c", "from wattshift.cli import main; main()", "sweep", *words]
-    with subprocess.Popen(start, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith("1/4 done")
-        family = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(how)
-        said = process.stderr.read()
-        assert process.wait(20) == (-how if how == signal.SIGKILL else 130)
-    assert "Traceback" not in said
-    if how != signal.SIGKILL:
-        assert "the same command goes on from there" in said
-    _, alive = psutil.wait_procs(family, timeout=10)
-    assert not alive
-    before = rows_of(tmp_path)
-    assert 1 <= len(before) < 4
-    assert {row["status"] for row in before} == {"done"}
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".making")] == []
+    before: list[dict[str, str]] = []
+    for how in (signal.SIGINT, signal.SIGKILL):
+        with subprocess.Popen(start, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            while said and not said.startswith("1/"):
+                said = process.stderr.readline()
+            assert " done in " in said
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(how)
+            said = process.stderr.read()
+            assert process.wait(20) == (-how if how == signal.SIGKILL else 130)
+        assert "Traceback" not in said
+        assert ("the same command goes on from there" in said) == (how != signal.SIGKILL)
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
+        now = rows_of(tmp_path)
+        assert len(before) < len(now) < 6
+        assert {row["status"] for row in now} == {"done"}
+        assert all(row in now for row in before)  # those made before are not made again
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".making")] == []
+        before = now
     assert cli.run(["sweep", *words]) == 0
     after = rows_of(tmp_path)
-    assert [row["row"] for row in after] == ["1", "2", "3", "4"]
-    assert all(row in after for row in before)  # those made before are not made again
+    assert [row["row"] for row in after] == list("123456")
+    assert all(row in after for row in before)
+
+
+def test_a_worker_that_is_to_stop_takes_no_job_and_starts_no_process():
+    dead, living = workers.Worker(), workers.Worker()
+    dead.process.kill()
+    assert dead.end() == "killed by signal 9"
+    for worker in (dead, living):
+        worker.ask_to_stop()
+        with pytest.raises(OSError, match="it is to stop"):
+            worker.send(None)
+        worker.stop()
+    assert dead.process is None
+    assert living.process.returncode == 0
 
 
 # ---------------------------------------------------------------- runs on other machines

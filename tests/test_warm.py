@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -192,6 +194,34 @@ def test_a_kernel_tells_how_it_ended(server: str) -> None:
     assert kernel.wait(5) == -signal.SIGKILL
     assert not runs(kernel.pid)
     kernel.send_signal(signal.SIGKILL)  # nobody is hit: the number may be somebody else's by now
+
+
+def test_a_signal_that_crosses_with_the_news_of_the_end_starts_no_kernel(server: str) -> None:
+    kernel = start_kernel(server)
+    os.kill(kernel.pid, signal.SIGKILL)
+    assert soon(lambda: not runs(kernel.pid))
+    kernel._socket.sendall(b'{"signal": 9}\n')  # the news is on its way, and we have not read it
+    time.sleep(0.3)
+    assert kernel._line() == {"exit": -signal.SIGKILL}
+    with pytest.raises(BlockingIOError):
+        kernel._line()
+    kernel._socket.close()
+
+
+def test_a_kernel_holds_no_file_of_another_client(server: str) -> None:
+    """Else who reads from the other's pipe would wait until this kernel ends, too."""
+    read, write = os.pipe()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(server)
+        socket.send_fds(other, [b"{"], [write, write])
+        time.sleep(0.3)
+        kernel = start_kernel(server)
+        os.close(write)
+    assert select.select([read], [], [], 5)[0]
+    assert os.read(read, 1) == b""
+    assert kernel.poll() is None
+    kernel._socket.close()
+    os.close(read)
 
 
 def test_stopping_the_server_ends_kernels_and_folder() -> None:
