@@ -467,7 +467,7 @@ def surface(
     """
     if limit is None:
         ax.contourf(x, y, z, levels=levels, cmap=_pale("blue"), extend="both")
-    elif (top := float(np.max(z))) > limit:
+    elif (top := float(np.asarray(z).max())) > limit:
         ax.contourf(x, y, z, levels=[limit, 1.01 * top], colors=[_mix(MUTED, 0.18)])
     lines = ax.contour(x, y, z, levels=levels, colors=INK, linewidths=0.7)
     ax.clabel(lines, fmt=lambda value: format.format(value).replace("-", "−"), fontsize=7.5, inline_spacing=3)
