@@ -20,7 +20,7 @@ from matplotlib import image as pictures
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from wattshift import parameters
-from wattshift.report import batch, document, html, prose, run, typst
+from wattshift.report import batch, document, exporter, html, prose, run, typst
 from wattshift.report.run import Job
 
 SPOKEN = Path(__file__).parent / "notebooks" / "spoken.ipynb"
@@ -571,8 +571,8 @@ def test_the_exporter_shows_code_of_plain_notebooks_and_hides_ours(monkeypatch: 
     seen: list[document.Document] = []
     monkeypatch.setattr(typst, "pdf", lambda made: seen.append(made) or b"%PDF")
     for notebook in (new_notebook(cells=[cell()]), new_notebook(cells=[figure()])):
-        typst.TypstPDFExporter().from_notebook_node(notebook)
-    typst.TypstPDFExporter(edition="teaching").from_notebook_node(new_notebook(cells=[figure()]))
+        exporter.TypstPDFExporter().from_notebook_node(notebook)
+    exporter.TypstPDFExporter(edition="teaching").from_notebook_node(new_notebook(cells=[figure()]))
     assert [made.edition for made in seen] == ["teaching", "report", "teaching"]
 
 

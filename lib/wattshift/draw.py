@@ -344,7 +344,11 @@ def label_panels(panels: Sequence[tuple[Axes, Sequence[Point]]], *, size: float 
         for ax, points in panels
     ]
     for _ in range(2):  # the words take room from the axes, which moves the points: place them, then once more
-        fig.draw_without_rendering()
+        layout = fig.get_layout_engine()
+        if layout is None:
+            fig.draw_without_rendering()
+        else:
+            layout.execute(fig)
         for (ax, points), labels in zip(panels, texts, strict=True):
             for label, (at, _, _) in zip(labels, _label_places(ax, points, size), strict=True):
                 label.set_y(at)

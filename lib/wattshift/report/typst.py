@@ -1,4 +1,4 @@
-"""The PDF: a document as Typst source and data, compiled; and the nbconvert exporter `typst-pdf` around it."""
+"""The PDF: a document as Typst source and data, compiled."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import typst
-from nbconvert.exporters import Exporter
-from traitlets import Unicode
 
 from wattshift.report import document as documents
 from wattshift.report import folders, prose
@@ -204,33 +202,3 @@ def compiled(source: str, files: Mapping[str, bytes], timestamp: int) -> bytes:
             pdf_standards=["ua-1"],
             timestamp=timestamp,
         )
-
-
-class TypstPDFExporter(Exporter):
-    """`jupyter nbconvert --to typst-pdf`: any notebook as an accessible PDF, without TeX, browser or network."""
-
-    export_from_notebook = "PDF via Typst (wattshift)"
-    output_mimetype = "application/pdf"
-    edition = Unicode(
-        "",
-        help="report (no code), teaching (code, no solutions); empty: report for wattshift's notebooks, else teaching",
-    ).tag(config=True)
-
-    def _file_extension_default(self) -> str:
-        return ".pdf"
-
-    def from_notebook_node(  # type: ignore[override]
-        self, nb: Any, resources: dict[str, Any] | None = None, **kw: Any
-    ) -> tuple[bytes, dict[str, Any]]:
-        """The PDF's bytes, and nbconvert's resources."""
-        nb, resources = super().from_notebook_node(nb, resources, **kw)
-        about = resources.get("metadata") or {}
-        chosen = self.edition or ("report" if documents.is_ours(nb) else "teaching")
-        made = documents.read(
-            nb,
-            edition="teaching" if chosen == "teaching" else "report",
-            name=str(about.get("name") or "notebook"),
-            folder=Path(about.get("path") or "."),
-        )
-        resources["output_extension"] = ".pdf"
-        return pdf(made), resources
