@@ -75,7 +75,7 @@ def told_of(folder: Path) -> set[int]:
     return found
 
 
-def soon(what: Callable[[], bool], seconds: float = 10) -> bool:
+def soon(what: Callable[[], bool], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while not what() and time.monotonic() < end:
         time.sleep(0.02)
@@ -234,14 +234,14 @@ def test_dies(scene: Scene, how: str, capsys: Any) -> None:
 
 DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
 LIMITS = {
-    "cell": ("while True: pass", {"cell_limit": 0.6}, "it took longer than the 0.6 s that --cell-limit gives a cell"),
-    "deaf": (DEAF, {"cell_limit": 0.6}, "it took longer than the 0.6 s that --cell-limit gives a cell"),
+    "cell": ("while True: pass", {"cell_limit": 1.5}, "it took longer than the 1.5 s that --cell-limit gives a cell"),
+    "deaf": (DEAF, {"cell_limit": 1.5}, "it took longer than the 1.5 s that --cell-limit gives a cell"),
     "run": (
         "import time; time.sleep(60)",
-        {"cell_limit": 50.0, "run_limit": 0.8},
-        "the run took longer than the 0.8 s",
+        {"cell_limit": 50.0, "run_limit": 2.0},
+        "the run took longer than the 2 s",
     ),
-    "stopped": ("import os; os.kill(os.getpid(), 19)", {"run_limit": 0.8}, "the run took longer than the 0.8 s"),
+    "stopped": ("import os; os.kill(os.getpid(), 19)", {"run_limit": 2.0}, "the run took longer than the 2 s"),
 }
 
 
@@ -251,7 +251,7 @@ def test_never_ends(scene: Scene, which: str, capsys: Any) -> None:
     cell, limits, says = LIMITS[which]
     began = time.monotonic()
     assert batch.render_many([scene.job("1", cell, "2", **limits)]) == cli.FAILED
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
     assert f'small, cell 5 ("Title") failed: {says}' in capsys.readouterr().err
     scene.clean(good, "small")
 
@@ -368,7 +368,7 @@ def slow_pandoc(scene: Scene, seconds: int) -> dict[str, str]:
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
     with process:
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert "Traceback" not in said
     return process.returncode, said
 
@@ -378,7 +378,7 @@ def test_asked_to_end_in_the_background(scene: Scene) -> None:
     good = scene.good()
     scene.job(f"open({str(scene.place / 'here')!r}, 'w'); import time; time.sleep(60)")
     process = scene.command(start=["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *START])
-    assert soon((scene.place / "here").exists, 20)
+    assert soon((scene.place / "here").exists)
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     assert process.poll() is None
@@ -393,7 +393,7 @@ def test_stopped_while_typesetting(scene: Scene, number: signal.Signals) -> None
     good = scene.good()
     scene.job("1")
     process = scene.command(**slow_pandoc(scene, 3))
-    assert soon((scene.place / "typesetting").exists, 20)
+    assert soon((scene.place / "typesetting").exists)
     process.send_signal(number)
     code, said = ended(process)
     if number == signal.SIGKILL:
@@ -411,7 +411,7 @@ def test_stopped_while_typesetting_beside(scene: Scene) -> None:
     scene.job("1")
     other = notebook(scene.place, "1", name="other")
     process = scene.command(str(other), "--jobs", "2", **slow_pandoc(scene, 3))
-    assert soon((scene.place / "typesetting").exists, 20)
+    assert soon((scene.place / "typesetting").exists)
     process.send_signal(signal.SIGINT)
     code, said = ended(process)
     assert (code, said.splitlines()[-1]) == (cli.STOPPED, "Stopped.")
@@ -423,7 +423,7 @@ def test_killed_in_a_cell(scene: Scene) -> None:
     good = scene.good()
     job = scene.job(f"open({str(scene.place / 'here')!r}, 'w'); import time; time.sleep(60)")
     process = scene.command()
-    assert soon((scene.place / "here").exists, 20)
+    assert soon((scene.place / "here").exists)
     process.kill()
     assert ended(process)[0] == -signal.SIGKILL
     assert soon(lambda: not told_of(scene.place))
@@ -451,7 +451,7 @@ def test_stopped_at_the_start(scene: Scene, after: float) -> None:
     good = scene.good()
     scene.job("import time; time.sleep(60)")
     process = scene.command(start=[sys.executable, "-c", IMPORTING, str(scene.place / "importing"), "render"])
-    assert soon((scene.place / "importing").exists, 20)
+    assert soon((scene.place / "importing").exists)
     time.sleep(after)
     process.send_signal(signal.SIGINT)
     code, said = ended(process)
@@ -578,7 +578,7 @@ def test_two_renders_of_one_report(scene: Scene) -> None:
     scene.job(wait)
     good = scene.good()
     first = scene.command()
-    assert soon(here.exists, 20)
+    assert soon(here.exists)
     second = scene.command()
     assert second.stderr
     said = second.stderr.readline()

@@ -5,6 +5,7 @@ parameter. What is checked holds for any notebook: nothing here knows what a rep
 """
 
 import ast
+import contextlib
 import itertools
 import json
 import math
@@ -32,7 +33,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RUNS = {
     path: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "reports/runs").glob("*.yml"))
 }
-PATIENCE = 300  # seconds that one run may take before something is wrong
+PATIENCE = 240  # seconds that the runs of one notebook may take before something is wrong
 
 
 def other(notebook: Path) -> Path:
@@ -110,7 +111,7 @@ def run_once(notebook: Path, base: Path) -> Path:
     try:
         place.mkdir()
     except FileExistsError:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + PATIENCE + 10
         while not (place / "ended.json").exists():
             assert time.monotonic() < until, f"{notebook.stem} did not come to an end"
             time.sleep(0.2)
@@ -119,12 +120,12 @@ def run_once(notebook: Path, base: Path) -> Path:
     for name, words in commands(notebook, place).items():
         with (place / f"{name}.out").open("w") as out, (place / f"{name}.err").open("w") as err:
             started[name] = subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=err)
-    try:
-        codes = {name: process.wait(PATIENCE) for name, process in started.items()}
-    finally:
-        for process in started.values():
-            process.kill()
-            process.wait()
+    codes, until = {}, time.monotonic() + PATIENCE
+    for name, process in started.items():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - time.monotonic()))
+        process.kill()
+        codes[name] = process.wait()  # that of a kill where it took too long: told, so that nobody waits for it
     (place / "ended.part").write_text(json.dumps(codes), encoding="utf-8")
     (place / "ended.part").rename(place / "ended.json")
     return place

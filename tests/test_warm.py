@@ -97,7 +97,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-def soon(what: Callable[[], bool], seconds: float = 8) -> bool:
+def soon(what: Callable[[], bool], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while not what() and time.monotonic() < end:
         time.sleep(0.02)

@@ -35,7 +35,7 @@ from wattshift.refusal import Refusal
 from wattshift.report import folders, warm
 from wattshift.report.run import CellFailed, Job, execute, notebook_bytes, quiet
 from wattshift.report.workers import Worker, cores, lightly
-from wattshift.sweep import CARD, FIGURE, TABLE, Answer, Folder, Place, Point, Result, Table
+from wattshift.sweep import CARD, FIGURE, TABLE, Answer, Column, Folder, Place, Point, Result, Table
 
 RESULT = "application/vnd.wattshift.result+json"
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
@@ -187,7 +187,7 @@ class Local:
         try:
             worker.send(task)
             return worker.hear()  # type: ignore[return-value]
-        except (OSError, EOFError, struct.error):
+        except (OSError, EOFError, ValueError, struct.error):  # ValueError: its pipe was closed while we wrote
             if worker.stopping:
                 raise
             seconds = time.monotonic() - start
@@ -494,6 +494,22 @@ def _report(wanted: Sweep, table: Table) -> int:
     return batch.render_many(jobs)
 
 
+def _worth_drawing(moved: Sequence[str], results: Mapping[str, Column], points: Any, numbers: Any) -> list[str]:
+    """The headlines; and for a parameter that moves none of them what it does move, what has a label first."""
+    shown = [name for name in moved if results[name].headline]
+    for axis in points:
+        others = [name for name in points if name != axis]
+
+        def moves(name: str, others: Sequence[str] = others) -> bool:
+            alike = numbers[name].groupby([points[other] for other in others]) if others else numbers[[name]]
+            return bool((alike.nunique() > 1).any())
+
+        if not any(map(moves, shown)):
+            more = [name for name in moved if name not in shown and moves(name)]
+            shown += ([name for name in more if results[name].meaning] or more)[:4]
+    return shown or list(moved)
+
+
 def figure(table: Table) -> str | None:
     """The summary figure as SVG: recorded numbers against the swept parameters; None where there is nothing to draw."""
     import pandas as pd
@@ -504,7 +520,7 @@ def figure(table: Table) -> str | None:
     results = {name: c for name, c in table.columns.items() if c.role == "result"}
     numbers = frame[list(results)].apply(pd.to_numeric, errors="coerce")
     shown = [name for name in results if numbers[name].nunique() > 1]  # what no run moves is no picture
-    shown = [name for name in shown if results[name].headline] or shown
+    shown = _worth_drawing(shown, results, frame[axes], numbers)
     if not axes or not shown:
         return None
     import matplotlib.pyplot as plt

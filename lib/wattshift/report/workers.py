@@ -88,8 +88,8 @@ def _lead(worker: Worker, jobs: Sequence[Job], waiting: Any, said: Any) -> None:
             while not isinstance(what := worker.hear(), Outcome):
                 said.put((number, what))
             said.put((number, replace(what, job=job)))
-        except (OSError, EOFError, pickle.PickleError, AttributeError, TypeError, struct.error) as error:
-            if worker.stopping:
+        except (OSError, EOFError, ValueError, pickle.PickleError, AttributeError, TypeError, struct.error) as error:
+            if worker.stopping:  # ValueError: its pipe was closed while we wrote
                 return
             why = worker.end() if isinstance(error, OSError | EOFError | struct.error) else str(error)
             said.put((number, Outcome(job, "failed", f"{job.stem}: the process that made it ended ({why}).")))
