@@ -232,9 +232,16 @@ def stopped(folder: Path, jobs: Sequence[str], number: int) -> tuple[int, str]:
 
 
 @linux
-@pytest.mark.parametrize("jobs", [["a"], ["a", "b"]], ids=["here", "beside"])
+@pytest.mark.parametrize(
+    ("jobs", "engine"),
+    [(["a"], "warm"), (["a", "b"], "warm"), (["a", "b"], "plain")],
+    ids=["here", "beside", "beside-plain"],
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
-def test_a_stop_leaves_nothing_behind(jobs: list[str], number: int, tmp_path: Path) -> None:
+def test_a_stop_leaves_nothing_behind(
+    jobs: list[str], engine: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(warm.ENGINE, engine)
     code, said = stopped(tmp_path, jobs, number)
     assert code == {signal.SIGKILL: -signal.SIGKILL}.get(number, 130)
     assert "Traceback" not in said

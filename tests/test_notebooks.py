@@ -121,11 +121,16 @@ def run_once(notebook: Path, base: Path) -> Path:
         with (place / f"{name}.out").open("w") as out, (place / f"{name}.err").open("w") as err:
             started[name] = subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=err)
     codes, until = {}, time.monotonic() + PATIENCE
-    for name, process in started.items():
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, until - time.monotonic()))
-        process.kill()
-        codes[name] = process.wait()  # that of a kill where it took too long: told, so that nobody waits for it
+    try:
+        for name, process in started.items():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, until - time.monotonic()))
+            process.kill()
+            codes[name] = process.wait()  # that of a kill where it took too long: told, so that nobody waits for it
+    finally:
+        for process in started.values():
+            process.kill()
+            process.wait()
     (place / "ended.part").write_text(json.dumps(codes), encoding="utf-8")
     (place / "ended.part").rename(place / "ended.json")
     return place
