@@ -147,7 +147,7 @@ def test_each_report_says_how_far_it_is_and_what_is_left(tmp_path: Path, capsys:
         assert f"{tmp_path / 'out' / name}.pdf" in first.out.splitlines()
     assert batch.render_many(jobs, at_once=2, force=True) == 0
     again = capsys.readouterr().err
-    assert re.search(r"a: The middle \(\d/5 cells, \d+ s, about [1-9]\d* s left\)", again)
+    assert re.search(r"a: The middle \(\d/5 cells, \d+ s, about \d+ s left\)", again)
 
 
 def test_time_left_follows_the_last_run_at_its_own_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
