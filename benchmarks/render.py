@@ -1,7 +1,9 @@
 """How long six parameterized reports take, by `wattshift render` and by other ways, side by side.
 
 Run: python benchmarks/render.py [--notebook FILE] [--rounds N] [--growth 1,6,24]. The ways take turns, round by round,
-so that a busy machine is busy for all of them; the table gives medians. Nothing fails, since a clock is no test.
+so that a busy machine is busy for all of them; the table gives medians. Beside the time stands the work: processor
+seconds of all processes of a way, which hardly depend on who else uses the machine. Every way makes the same PDF from
+the same runs, but webpdf, whose PDF is the browser's. Nothing fails, since a clock is no test.
 
 webpdf     papermill's command, nbconvert's HTML, and Chromium printing it, one report after the other. nbconvert's own
            webpdf downloads a browser through Playwright; this drives Debian's chromium instead, with the same HTML.
@@ -229,10 +231,13 @@ def occupied(pid: int) -> float:
     return 0.0
 
 
-def timed(what: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def timed(what: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock, and processor seconds of all processes that ended meanwhile."""
+    start, before = time.perf_counter(), os.times()
     what()
-    return time.perf_counter() - start
+    after = os.times()
+    work = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - start, work
 
 
 def in_words(seconds: float) -> str:
@@ -255,35 +260,37 @@ def main(notebook: Path, given: dict[str, str], count: int, rounds: int, growth:
         if CHROMIUM is None:
             print("There is no chromium here: the webpdf way is left out.", file=sys.stderr)
             ways.popitem()
-        times: dict[str, list[float]] = {name: [] for name in ways}
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         floors = []
         for number in range(rounds):
             for name, way in ways.items():
                 times[name].append(timed(way))
-                print(f"round {number + 1}: {times[name][-1]:7.2f} s  {name}", file=sys.stderr)
+                print(
+                    "round {}: {:7.2f} s {:7.2f} s of work  {}".format(number + 1, *times[name][-1], name),
+                    file=sys.stderr,
+                )
             by_wattshift(files, out)
             line = [sys.executable, str(Path(__file__)), "--floor", str(out), *map(str, files)]
             done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
             floors.append(float(done.stdout.splitlines()[-1]))
             print(f"round {number + 1}: {floors[-1]:7.2f} s  floor", file=sys.stderr)
-        middle = {name: statistics.median(found) for name, found in times.items()}
+        middle = {name: [statistics.median(part) for part in zip(*found, strict=True)] for name, found in times.items()}
+        middle["floor: code and typesetting alone, one core"] = [statistics.median(floors)] * 2
         first = middle["`wattshift render`"]
         about = f"{count} runs of {notebook.stem} with PDF"
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         print(f"\nPython {platform.python_version()}, {cores} cores, {rounds} interleaved rounds, medians.\n")
-        print(f"| {about} | time | per report | times `wattshift render` |\n| --- | ---: | ---: | ---: |")
-        for name, found in [
-            *middle.items(),
-            ("floor: code and typesetting alone, one core", statistics.median(floors)),
-        ]:
-            print(f"| {name} | {in_words(found)} | {in_words(found / count)} | {found / first:.1f} |")
+        print(f"| {about} | time | times `wattshift render` | work | times |\n| --- | ---: | ---: | ---: | ---: |")
+        for name, (clock, work) in middle.items():
+            both = f"{in_words(clock)} | {clock / first[0]:.1f} | {in_words(work)} | {work / first[1]:.1f}"
+            print(f"| {name} | {both} |")
         again = timed(lambda: command("wattshift", "render", *unchanged(files), "--out", str(out)))
-        print(f"| `wattshift render` again, nothing changed | {in_words(again)} | | |")
+        print(f"| `wattshift render` again, nothing changed | {in_words(again[0])} | | {in_words(again[1])} | |")
         print("\n| notebooks | time | per report | peak memory |\n| ---: | ---: | ---: | ---: |")
         for several in growth:
             files_of = run_files(notebook, given, Path(place), several)
             with peak_memory() as peak:
-                taken = timed(lambda files_of=files_of: by_wattshift(files_of, out))  # type: ignore[misc]
+                taken, _ = timed(lambda files_of=files_of: by_wattshift(files_of, out))  # type: ignore[misc]
             print(f"| {several} | {in_words(taken)} | {in_words(taken / several)} | {peak[0]:,.0f} MiB |")
 
 

@@ -404,6 +404,21 @@ def test_chosen_rows_become_reports(place, notebook, capsys):
     assert f"row {bad} was failed" in capsys.readouterr().err
 
 
+def test_the_figure_shows_what_each_swept_parameter_moves():
+    points = pd.DataFrame({"price": [0.03, 0.05, 0.03, 0.05], "halving": [3, 3, 4, 4]})
+    numbers = pd.DataFrame({"cost": [1.0, 2, 1, 2], "cut": [5.0, 5, 6, 6], "count": [7.0, 7, 8, 8]})
+    named = {"cost": "Cost", "cut": "Cut", "count": ""}
+    results = {name: sweep.Column(name, "result", "USD", words, name == "cost") for name, words in named.items()}
+    assert running._worth_drawing(["cost", "cut", "count"], results, points, numbers) == ["cost", "cut"]
+    assert running._worth_drawing(["cost"], results, points[["price"]][:2], numbers[:2]) == ["cost"]
+    drawn = draw.swept(points, numbers[["cost", "cut"]], {"price": "price", "halving": "halving"}, {"cost": "Cost", "cut": "Cut"})
+    cost, cut = drawn.axes[:2]
+    assert [text.get_text() for text in cost.texts][:1] == ["any halving"]
+    assert len(cost.get_lines()) == 1
+    assert {"halving 3", "halving 4"} <= {text.get_text() for text in cut.texts}
+    draw.plt.close("all")
+
+
 @swept_once
 def test_the_figure_draws_what_the_table_holds(place):
     page = (place / "sweep.svg").read_text()

@@ -140,8 +140,9 @@ def swept(points: pd.DataFrame, results: pd.DataFrame, axes: Mapping[str, str], 
     """The results of many runs against the parameters that were swept, one run a row of `points` and of `results`.
 
     axes: parameter -> its axis label; titles: result -> the title of its panel. With two parameters at most, one of
-    them of six values at most: one panel a result, and a line for each value of that one. Else one panel for each
-    result and parameter: a dot a run, a line through the means, which is how the runs differ along it on average.
+    them of six values at most: one panel a result, and a line for each value of that one, or a single line where it
+    makes no difference. Else one panel for each result and parameter: a dot a run, a line through the means, which is
+    how the runs differ along it on average.
     """
     levels = {name: int(points[name].nunique()) for name in axes}
     order = sorted(axes, key=lambda name: (pd.api.types.is_string_dtype(points[name]), -levels[name]))
@@ -165,12 +166,13 @@ def _swept_lines(
     for ax, name in zip(panels, shown, strict=True):
         place = _places_on(ax, points[x])
         labels: dict[Line2D, str] = {}
-        for index, value in enumerate(sorted(points[by].dropna().unique()) if by else [None]):
-            some = (points[by] == value if by else points[x].notna()) & results[name].notna()
+        apart = bool(by) and int(results[name].groupby(place).nunique().max()) > 1  # else all lines are one
+        for index, value in enumerate(sorted(points[by].dropna().unique()) if by and apart else [None]):
+            some = (points[by] == value if by and apart else points[x].notna()) & results[name].notna()
             at = place[some].sort_values()
             (line,) = ax.plot(at, results.loc[at.index, name], marker="o", markersize=3.5, **style(index))
             if by:
-                labels[line] = f"{axes[by].split(',')[0]} {_level(value)}"
+                labels[line] = f"{axes[by].split(',')[0]} {_level(value)}" if apart else f"any {axes[by].split(',')[0]}"
         ax.margins(x=0.06, y=0.1)
         _roomy(ax, "y")
         if labels:

@@ -535,6 +535,7 @@ def figure(table: Table) -> str | None:
             frame[name] = pd.to_datetime(frame[name], errors="coerce")
     heads = {name: _words(name, table.columns[name].unit) for name in axes}
     titles = {name: _words(results[name].meaning or name, results[name].unit) for name in shown}
+    titles = {name: words[:1].upper() + words[1:] for name, words in titles.items()}
     draw.theme()
     with plt.rc_context({"svg.fonttype": "path"}):  # the figure is opened where our fonts are not
         drawn = draw.swept(frame[axes], numbers[shown], heads, titles)
