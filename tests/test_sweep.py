@@ -411,7 +411,9 @@ def test_the_figure_shows_what_each_swept_parameter_moves():
     results = {name: sweep.Column(name, "result", "USD", words, name == "cost") for name, words in named.items()}
     assert running._worth_drawing(["cost", "cut", "count"], results, points, numbers) == ["cost", "cut"]
     assert running._worth_drawing(["cost"], results, points[["price"]][:2], numbers[:2]) == ["cost"]
-    drawn = draw.swept(points, numbers[["cost", "cut"]], {"price": "price", "halving": "halving"}, {"cost": "Cost", "cut": "Cut"})
+    drawn = draw.swept(
+        points, numbers[["cost", "cut"]], {"price": "price", "halving": "halving"}, {"cost": "Cost", "cut": "Cut"}
+    )
     cost, cut = drawn.axes[:2]
     assert [text.get_text() for text in cost.texts][:1] == ["any halving"]
     assert len(cost.get_lines()) == 1
