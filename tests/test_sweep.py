@@ -529,11 +529,12 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
     card = tmp_path / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
     environment = {name: value for name, value in os.environ.items() if name != warm.ADDRESS}
+    environment["DASK_TEMPORARY_DIRECTORY"] = str(tmp_path)
     quiet: dict[str, Any] = {"env": environment, "cwd": tmp_path, "stderr": subprocess.DEVNULL}
     ours = ["--host", "127.0.0.1", "--no-dashboard"]
     started = [subprocess.Popen([*dask, "scheduler", "--port", "0", "--scheduler-file", str(card), *ours], **quiet)]
     worker = [*dask, "worker", "--scheduler-file", str(card), *ours, "--nthreads", "1", "--no-nanny"]
-    worker += ["--death-timeout", "60", "--local-directory", str(tmp_path / "scratch")]
+    worker += ["--death-timeout", "60"]
     started += [subprocess.Popen(worker, **quiet) for _ in range(2)]
     try:
         until(lambda: card.exists() and card.read_text().rstrip().endswith("}"), 60)  # written in two steps
