@@ -137,8 +137,8 @@ def without(series: "pd.Series[float]", others: pd.DataFrame) -> "pd.Series[floa
         )
     y, x = both.iloc[:, 0], both.iloc[:, 1:]
     centred = x - x.mean()
-    if np.linalg.matrix_rank(centred) < x.shape[1]:
-        raise Refusal(f"{' and '.join(map(str, x))} move as one or not at all: nothing can be told apart by them.")
+    if np.linalg.matrix_rank(centred / (x.abs().max() + np.finfo(float).tiny), tol=1e-10) < x.shape[1]:
+        raise Refusal(f"{' and '.join(map(str, x))} move as one or not at all, so nothing can be taken out by them.")
     slopes = np.linalg.lstsq(centred.to_numpy(), y.to_numpy(), rcond=None)[0]
     left: pd.Series[float] = y - centred.to_numpy() @ slopes
     return left.reindex(series.index)
@@ -207,12 +207,14 @@ def sample(
             f"{pd.Timestamp(end):%Y-%m-%d}; at least {fewest} are needed."
         )
     factors = pd.concat([everything[list(priced)].sub(bill, axis=0), everything[list(FACTORS.values())]], axis=1)
-    if factors["bitcoin"].count() < fewest:
-        known = bitcoin(table, clock).dropna().index
-        raise Refusal(
-            f"the clock {clock} knows bitcoin on {factors['bitcoin'].count()} of these periods, at least {fewest} are "
-            f"needed; it runs from {known[0]:%Y-%m-%d} to {known[-1]:%Y-%m-%d}."
-        )
+    for name, listed in (("bitcoin", CLOCKS[clock]), ("ai", ai_basket)):
+        if factors[name].count() < fewest:
+            known = priced[name].dropna().index
+            span = f"from {known[0]:%Y-%m-%d} to {known[-1]:%Y-%m-%d}" if len(known) else "on no day"
+            raise Refusal(
+                f"{name} ({', '.join(listed)}) is known on {factors[name].count()} of these periods, at least {fewest} "
+                f"are needed; the table has it {span}."
+            )
     if orthogonal_ai:
         factors["ai"] = without(factors["ai"], factors[["nasdaq"]])
     return Sample(shares, factors, bill)
