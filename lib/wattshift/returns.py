@@ -269,6 +269,35 @@ def coverage(returns: pd.DataFrame, tickers: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("ticker")
 
 
+def beside(returns: pd.DataFrame, benchmarks: pd.DataFrame) -> pd.DataFrame:
+    """Each share's way beside others over the days of its own: a row per column of `returns`.
+
+    Simple daily returns in both, by the same dates. Columns: first and last day; growth of the share, and of each
+    benchmark over just those days (what 1 became); volatility (standard deviation of a day's return times the root of
+    252, per year); drawdown (the deepest fall from an earlier high, or from the start, as a share of it).
+
+    >>> days = pd.date_range("2026-01-02", periods=3)
+    >>> shares = pd.DataFrame({"A": [np.nan, 0.5, -0.5]}, days)
+    >>> way = beside(shares, pd.DataFrame({"coin": [1.0, 0.1, 0.1]}, days))
+    >>> way[["growth", "coin", "drawdown"]].round(2).to_numpy().tolist()
+    [[0.75, 1.21, 0.5]]
+    """
+    rows = {}
+    for ticker in returns:
+        series = returns[ticker].dropna()
+        path = total_return(series)
+        high = path.cummax().clip(lower=1)
+        rows[ticker] = {
+            "first": series.index[0],
+            "last": series.index[-1],
+            "growth": path.iloc[-1],
+            **total_return(benchmarks.loc[series.index]).iloc[-1],
+            "volatility": series.std() * np.sqrt(PERIODS_PER_YEAR["daily"]),
+            "drawdown": (1 - path / high).max(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("ticker")
+
+
 def total_return(returns: Frame) -> Frame:
     """What 1 put in on the eve of the first return is worth at the end of each day, dividends put back in.
 
