@@ -308,7 +308,9 @@ def total_return(returns: Frame) -> Frame:
 
 
 # ---------------------------------------------------------------------------------------------------------------- names
-def check_tickers(tickers: Sequence[str], known: Iterable[str], what: str = "tickers") -> None:
+def check_tickers(
+    tickers: Sequence[str], known: Iterable[str], what: str = "tickers", where: str = "the table"
+) -> None:
     """Refusal unless every ticker is a known one, each given once; the nearest known one is named.
 
     >>> check_tickers(["IREN", "MARRA"], ["IREN", "MARA"])
@@ -323,7 +325,7 @@ def check_tickers(tickers: Sequence[str], known: Iterable[str], what: str = "tic
             raise Refusal(f"{what}: {ticker} is given twice.")
         if ticker not in names:
             near = difflib.get_close_matches(str(ticker).upper(), names, n=1, cutoff=0.0)
-            raise Refusal(f"{what}: there is no {str(ticker)[:30]!r} in the table; did you mean {near[0]}?")
+            raise Refusal(f"{what}: there is no {str(ticker)[:30]!r} in {where}; did you mean {near[0]}?")
 
 
 def among(value: str, allowed: Sequence[str], what: str) -> None:
