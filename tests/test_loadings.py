@@ -176,6 +176,15 @@ def test_an_orthogonal_basket_moves_only_the_slopes_it_was_cleared_of():
     assert clear.coef["nasdaq"] == pytest.approx(raw.coef["nasdaq"] + slope * raw.coef["ai"], rel=1e-9)
 
 
+def test_one_day_left_out():
+    """The closed form is the regression run again without that day."""
+    y, x = good()
+    without = loadings.leave_out(y, x)
+    for day in y.index[[0, 50, 99]]:
+        again = loadings.regress(y.drop(day), x.drop(day)).coef
+        assert without.loc[day].to_dict() == pytest.approx(again.to_dict(), rel=1e-9)
+
+
 def test_alpha_and_the_years_it_needs():
     """After as many years as asked for, a test finds that alpha as often as promised; and by hand from t."""
     rng = np.random.default_rng(5)
@@ -200,6 +209,8 @@ def test_inflation():
     x["b"] += x["a"]
     assert loadings.inflation(x).tolist() == pytest.approx([1 / (1 - x.corr().iloc[0, 1] ** 2)] * 2, rel=1e-9)
     assert loadings.inflation(x.assign(c=x["a"] + x["b"])).tolist() == [np.inf] * 3
+    both = x.assign(c=x["a"] + x["b"], d=noise(rng, columns=("d",))["d"])
+    assert loadings.inflation(both).round(1).tolist() == [np.inf, np.inf, np.inf, 1.0]
     assert loadings.inflation(x[["a"]]).tolist() == [1.0]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from wattshift import draw
 
@@ -30,4 +32,151 @@ def paths(panels: Mapping[str, pd.DataFrame], strong: Sequence[str], focus: str)
         draw.dates(ax)
         ax.set_ylabel("worth of 1 USD" if ax is grid.flat[0] else "")
         draw.label_lines(ax, lines, size=7)
+    return fig
+
+
+def added_variables(panels: Mapping[str, tuple[pd.Series[float], pd.Series[float], float]], ylabel: str) -> Figure:
+    """A share against each factor, what moves with the other factors taken out of both; its line is the loading.
+
+    panels: title -> factor, share (fractions, by date) and slope. Axes in per cent.
+    """
+    fig, grid = draw.figure(1, len(panels), height=2.6, squeeze=False, sharey=True)
+    for ax, (title, (x, y, slope)) in zip(grid.flat, panels.items(), strict=True):
+        ax.plot(100 * x, 100 * y, "o", color=draw.COLOURS["blue"], markersize=2, alpha=0.35, markeredgewidth=0)
+        ends = 100 * x.agg(["min", "max"])
+        ax.plot(ends, slope * (ends - 100 * x.mean()) + 100 * y.mean(), color=draw.COLOURS["vermillion"], linewidth=1.6)
+        ax.set(title=title, xlabel="the factor, % a period" if len(panels) < 4 else "%")
+    grid[0, 0].set_ylabel(ylabel)
+    return fig
+
+
+def loadings(panels: Mapping[str, pd.DataFrame], strong: str) -> Figure:
+    """Loadings of many shares with their intervals, a panel per factor, the same shares in the same order in each.
+
+    panels: title -> rows with columns name, low, coef, high, top down; the row named `strong` is coloured.
+    """
+    names = list(next(iter(panels.values()))["name"])
+    fig, grid = draw.figure(1, len(panels), height=0.9 + 0.19 * len(names), squeeze=False, sharey=True)
+    for ax, (title, rows) in zip(grid.flat, panels.items(), strict=True):
+        for place, row in enumerate(rows.itertuples()):
+            look = draw.COLOURS["vermillion"] if row.name == strong else draw.INK
+            ax.plot([row.low, row.high], [place, place], color=look, linewidth=1.4, solid_capstyle="butt")
+            ax.plot([row.coef], [place], "o", markersize=3.6, color=look)
+        ax.axvline(0, color=draw.MUTED, linewidth=0.8)
+        ax.set(title=title, xlabel="% per 1 %", ylim=(len(names) - 0.4, -0.6))
+        ax.grid(visible=False, axis="y")
+    grid[0, 0].set_yticks(range(len(names)), names)
+    return fig
+
+
+def specification_curve(
+    curve: pd.DataFrame, choices: Mapping[str, Sequence[str]], chosen: Mapping[str, str], ylabel: str
+) -> Figure:
+    """Estimates under all combinations of choices, smallest first, over a matrix that shows which choices each made.
+
+    curve: rows in order, with coef, low, high and a column per choice. choices: column -> its levels, top down.
+    chosen: the combination of this report, drawn coloured where it is one of them.
+    """
+    height = 0.125 * sum(len(levels) + 1 for levels in choices.values())
+    fig, (top, low) = draw.figure(2, 1, height=2.2 + height, sharex=True, height_ratios=[2.0, height])
+    place = range(len(curve))
+    top.vlines(place, curve["low"], curve["high"], color=draw.COLOURS["sky"], linewidth=1.1)
+    top.plot(place, curve["coef"], "o", color=draw.COLOURS["blue"], markersize=2.4)
+    ours = (curve[list(chosen)] == pd.Series(dict(chosen))).all(axis=1).to_numpy().nonzero()[0]
+    for at in ours:
+        row = curve.iloc[at]
+        top.vlines([at], row["low"], row["high"], color=draw.COLOURS["vermillion"], linewidth=2)
+        draw.point(top, float(at), float(row["coef"]), "this report", side="above", index=4)
+    top.axhline(0, color=draw.MUTED, linewidth=0.8)
+    top.set_ylabel(ylabel)
+    labels, ticks, line = [], [], 0.0
+    for column, levels in choices.items():
+        for level in levels:
+            marks = (curve[column] == level).to_numpy().nonzero()[0]
+            low.plot(marks, [line] * len(marks), "|", color=draw.INK, markersize=4.5, markeredgewidth=1.0)
+            labels.append(level)
+            ticks.append(line)
+            line += 1
+        line += 0.8
+    low.set_yticks(ticks, labels, fontsize=7)
+    low.set(ylim=(line - 1.2, -0.8), xlabel="combinations of choices, smallest estimate first")
+    low.grid(visible=False)
+    return fig
+
+
+def splits(panels: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
+    """Log changes split into parts: a bar per row, its parts laid end to end on either side of zero, a dot at their sum.
+
+    panels: title -> parts, a row per share (its index names it) and a column per part, the same in every panel. The
+    lower axis is in log points, the upper one shows the same as multiples.
+    """
+    rows = max(len(parts) for parts in panels.values())
+    fig, grid = draw.figure(1, len(panels), height=1.25 + 0.25 * rows, squeeze=False, sharex=True)
+    hatches = ("", "////", "....", "xxxx")
+    for ax, (title, parts) in zip(grid.flat, panels.items(), strict=True):
+        place = range(len(parts))
+        above, below = np.zeros(len(parts)), np.zeros(len(parts))
+        for at, name in enumerate(parts):
+            values = parts[name].to_numpy(dtype=float)
+            left = np.where(values >= 0, above, below)
+            ax.barh(place, values, left=left, height=0.62, color=draw.style((0, 1, 3, 5)[at])["color"],
+                    hatch=hatches[at], edgecolor="white", linewidth=0, label=str(name))  # fmt: skip
+            above, below = above + np.maximum(values, 0), below + np.minimum(values, 0)
+        ax.plot(parts.sum(axis=1), place, "D", color=draw.INK, markersize=4.5, markeredgecolor="white", label="price")
+        ax.axvline(0, color=draw.MUTED, linewidth=0.8)
+        ax.set_yticks(place, [str(name) for name in parts.index])
+        ax.set(xlabel=xlabel, ylim=(len(parts) - 0.4, -0.6))
+        ax.set_title(title, pad=22)
+        ax.grid(visible=False, axis="y")
+        times = ax.secondary_xaxis("top", functions=(np.exp, lambda value: np.log(np.maximum(value, 1e-12))))
+        times.set_xticks(
+            [m for m in (0.1, 0.25, 0.5, 1, 2, 4, 8, 16) if ax.get_xlim()[0] <= np.log(m) <= ax.get_xlim()[1]]
+        )
+        times.xaxis.set_major_formatter(lambda value, _: f"×{value:g}")
+        times.tick_params(labelsize=7)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    fig.legend(handles, names, ncols=len(names), loc="outside lower center", handlelength=1.4)
+    return fig
+
+
+def contests(summed: pd.DataFrame, worlds: NDArray[np.float64], seen: float, ylabel: str, xlabel: str) -> Figure:
+    """Running sums of loss differences over months, each line named; beside them simulated differences and the one seen.
+
+    summed: months (a PeriodIndex) by rules. worlds: one simulated difference a draw; seen: the one in the data.
+    """
+    fig, (ax, beside) = draw.figure(1, 2, height=2.8, width_ratios=[1.7, 1])
+    days = summed.index.to_timestamp()  # type: ignore[attr-defined]
+    lines = draw.curves(ax, days, {str(name): summed[name] for name in summed})
+    ax.axhline(0, color=draw.MUTED, linewidth=0.8)
+    ax.set_ylabel(ylabel)
+    draw.dates(ax)
+    draw.label_lines(ax, lines)
+    beside.hist(100 * worlds, bins=24, color=draw.COLOURS["sky"], edgecolor="white", linewidth=0.4)
+    beside.axvline(100 * seen, color=draw.COLOURS["vermillion"], linewidth=1.8)
+    beside.annotate("the data", (100 * seen, 1), (3, -9), xycoords=("data", "axes fraction"), fontsize=7.5,
+                    textcoords="offset points", color=draw.readable(draw.COLOURS["vermillion"]))  # fmt: skip
+    beside.set(xlabel=xlabel, ylabel="draws", title="if betas never changed")
+    beside.grid(visible=False, axis="x")
+    return fig
+
+
+def claimed_gains(
+    panels: Mapping[str, tuple[pd.DataFrame, float]], period: tuple[pd.Timestamp, pd.Timestamp, str]
+) -> Figure:
+    """Gains by the day on which they end, in per cent, a panel a share; dashed the figure claimed, shaded its period.
+
+    panels: title -> (gains by day, a column per span; the figure claimed).
+    """
+    fig, grid = draw.figure(1, len(panels), height=2.5, squeeze=False)
+    for ax, (title, (gained, figure)) in zip(grid.flat, panels.items(), strict=True):
+        lines = draw.curves(ax, gained.index, {str(name): gained[name] for name in gained})
+        ax.axhline(figure, color=draw.INK, linewidth=0.9, linestyle=(0, (4, 3)))
+        draw.shade(ax, period[0], period[1])
+        ax.annotate(f"claimed: {figure:,.0f}%", (0, figure), (3, 2), xycoords=("axes fraction", "data"), fontsize=7,
+                    textcoords="offset points")  # fmt: skip
+        ax.set_title(title)
+        ax.margins(y=0.12)
+        draw.dates(ax)
+        draw.label_lines(ax, lines, size=7)
+    grid[0, 0].set_ylabel(f"gain, % (shaded: {period[2]})")
     return fig

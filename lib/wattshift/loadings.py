@@ -123,17 +123,15 @@ def inflation(factors: pd.DataFrame) -> "pd.Series[float]":
     """Variance inflation of each factor: 1/(1 - R²) of the factor on the others; infinite where it is their sum.
 
     >>> x = pd.DataFrame({"a": [1.0, -1, 1, -1], "b": [1.0, 1, -1, -1]})
-    >>> inflation(x).tolist()
+    >>> inflation(x).round(6).tolist()
     [1.0, 1.0]
     """
-    x = factors.to_numpy(float)
-    x = (x - x.mean(axis=0)) / x.std(axis=0)
-    out = np.ones(x.shape[1])
-    for j in range(x.shape[1]) if x.shape[1] > 1 else ():
-        others = np.delete(x, j, axis=1)
-        left = x[:, j] - others @ np.linalg.lstsq(others, x[:, j], rcond=None)[0]
-        share = float(left @ left) / len(x)
-        out[j] = 1 / share if share > 1e-12 else math.inf
+    corr = np.atleast_2d(np.corrcoef(factors.to_numpy(float), rowvar=False))
+    out = []
+    for j in range(len(corr)):
+        cross, inner = np.delete(corr[j], j), np.delete(np.delete(corr, j, 0), j, 1)
+        left = 1 - cross @ np.linalg.lstsq(inner, cross, rcond=1e-10)[0]
+        out.append(1 / left if left > 1e-10 else math.inf)
     return pd.Series(out, index=factors.columns)
 
 
@@ -238,7 +236,7 @@ def regress(
     used, dof, factor = 0, n - k, 1.0
     if covariance == "newey-west":
         used = lag_length(lag_rule, design[:, 1:] * plain.resid[:, None]) if lags is None else min(lags, n - 1)
-        fit = model.fit(cov_type="HAC", cov_kwds={"maxlags": used, "use_correction": False})
+        fit = plain.get_robustcov_results("HAC", maxlags=used, use_correction=False)
         factor = _widening(used, n)
     elif covariance == "clustered":
         if groups is None:
@@ -246,10 +244,10 @@ def regress(
         codes = pd.factorize(groups.reindex(y.index))[0]
         if (codes < 0).any() or codes.max() < 1:
             raise Refusal("clustered errors need a cluster for each day, and two clusters at least")
-        fit = model.fit(cov_type="cluster", cov_kwds={"groups": codes})
+        fit = plain.get_robustcov_results("cluster", groups=codes)
         dof = int(codes.max())
     elif covariance in ("hc0", "hc1", "hc2", "hc3"):
-        fit = model.fit(cov_type=covariance.upper())
+        fit = plain.get_robustcov_results(covariance.upper())
     else:
         fit = plain
     names = [ALPHA, *map(str, x)]
@@ -339,6 +337,19 @@ def shares_of_r2(y: "pd.Series[float]", x: pd.DataFrame) -> "pd.Series[float]":
             for some in itertools.combinations(others, size):
                 parts[j] += weight * (r2((*some, j)) - r2(some))
     return pd.Series(parts, index=names)
+
+
+def leave_out(y: "pd.Series[float]", x: pd.DataFrame) -> pd.DataFrame:
+    """What every coefficient would be without one day: a row a day left out, a column a coefficient.
+
+    b - (X'X)⁻¹ x_t e_t / (1 - h_t), exact (Belsley, Kuh & Welsch 1980). Raises Refusal as `regress`.
+    """
+    y, x = _checked(y, x, FEWEST, MOST_INFLATION)
+    design = np.column_stack([np.ones(len(y)), x.to_numpy()])
+    pulled = design @ np.linalg.inv(design.T @ design)
+    left = y.to_numpy() - design @ (pulled.T @ y.to_numpy())
+    moved = pulled * (left / (1 - (pulled * design).sum(axis=1)))[:, None]
+    return pd.DataFrame(pulled.T @ y.to_numpy() - moved, index=y.index, columns=[ALPHA, *map(str, x)])
 
 
 # ----------------------------------------------------------------------------------------------- alpha and its length
