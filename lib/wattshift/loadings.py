@@ -419,7 +419,8 @@ def dimson(
 
     Where a share and a factor are priced at different hours, part of the beta falls on the day before or after; the
     sum gathers it. One row a factor: factor, same_day (the beta of the regression without leads and lags, on the
-    same days), sum, low, high (95 %), lag, lead (what the days before and after add) and p (that both are nothing).
+    same days), sum, low, high (95 %), lag, lead (what the days before and after add), p (that both are nothing) and r2
+    (of the regression without leads and lags).
     """
     if lags + leads < 1:
         raise Refusal(f"lead-lag betas need a lag or a lead; given {lags} lags and {leads} leads")
@@ -433,7 +434,7 @@ def dimson(
         rows.append({
             "factor": name, "same_day": same.coef[name], "sum": whole["coef"], "low": whole["low"],
             "high": whole["high"], "lag": wide.coef[late].sum(), "lead": wide.coef[early].sum(),
-            "p": wide.joint_p([*late, *early]),
+            "p": wide.joint_p([*late, *early]), "r2": same.r2,
         })  # fmt: skip
     return pd.DataFrame(rows)
 
