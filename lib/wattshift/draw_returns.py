@@ -105,7 +105,7 @@ def specification_curve(
 
 
 def splits(panels: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
-    """Log changes split into parts: a bar per row, its parts laid end to end on either side of zero, a dot at their sum.
+    """Log changes split into parts: a bar per row, its parts end to end on either side of zero, a mark at their sum.
 
     panels: title -> parts, a row per share (its index names it) and a column per part, the same in every panel. The
     lower axis is in log points, the upper one shows the same as multiples.
@@ -140,7 +140,7 @@ def splits(panels: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
 
 
 def contests(summed: pd.DataFrame, worlds: NDArray[np.float64], seen: float, ylabel: str, xlabel: str) -> Figure:
-    """Running sums of loss differences over months, each line named; beside them simulated differences and the one seen.
+    """Running sums of loss differences over months, each line named; beside them simulated ones and the one seen.
 
     summed: months (a PeriodIndex) by rules. worlds: one simulated difference a draw; seen: the one in the data.
     """
@@ -179,4 +179,46 @@ def claimed_gains(
         draw.dates(ax)
         draw.label_lines(ax, lines, size=7)
     grid[0, 0].set_ylabel(f"gain, % (shaded: {period[2]})")
+    return fig
+
+
+def event_paths(panels: Mapping[str, pd.DataFrame]) -> Figure:
+    """Mean cumulative abnormal return by trading day around events, a panel per set, and the band of chance.
+
+    panels: title -> columns caar, low, high (fractions), index offset (day 0 the event).
+    """
+    fig, grid = draw.figure(1, len(panels), height=2.9, squeeze=False, sharey=True)
+    for ax, (title, path) in zip(grid.flat, panels.items(), strict=True):
+        draw.band(ax, path.index, path["low"], None, path["high"], color=draw.MUTED)
+        ax.plot(path.index, path["caar"], color=draw.COLOURS["blue"], linewidth=1.8, marker="o", markersize=2.2)
+        ax.axhline(0, color=draw.MUTED, linewidth=0.6)
+        ax.set(title=title, xlabel="trading days from the deal")
+        draw.percent(ax)
+        draw.mark(ax, 0)
+    grid[0, 0].set_ylabel("cumulative abnormal return")
+    return fig
+
+
+def deals(rows: pd.DataFrame, xlabel: str) -> Figure:
+    """One dot per deal, top down as given, with the range that its own forecast error leaves it when nothing happened.
+
+    rows: columns name, car, reach (half-width; fractions), kind (a colour each), counted (False: hollow).
+    """
+    fig, ax = draw.figure(height=0.9 + 0.165 * len(rows))
+    colours = dict(zip(dict.fromkeys(rows["kind"]), draw.COLOURS.values(), strict=False))
+    place = -pd.Series(range(len(rows)), index=rows.index, dtype=float)
+    ax.hlines(place, -rows["reach"], rows["reach"], color=draw.MUTED, linewidth=4, alpha=0.25)
+    for kind, part in rows.groupby("kind", sort=False):
+        for counted in (True, False):
+            some = part[part["counted"] == counted]
+            ax.plot(some["car"], place.loc[some.index], "o", markersize=5, color=colours[kind],
+                    markerfacecolor=colours[kind] if counted else "white")  # fmt: skip
+        best = part["car"].idxmax()
+        ax.annotate(str(kind), (float(part["car"].max()), float(place.to_numpy()[rows.index.get_loc(best)])), (8, 0), textcoords="offset points", va="center",
+                    fontsize=8, color=draw.readable(colours[kind]))  # fmt: skip
+    ax.axvline(0, color=draw.MUTED, linewidth=0.8)
+    ax.set_yticks(place, list(rows["name"]), fontsize=7)
+    ax.set(ylim=(-len(rows) + 0.4, 0.6), xlabel=xlabel)
+    ax.grid(visible=False, axis="y")
+    draw.percent(ax, "x")
     return fig

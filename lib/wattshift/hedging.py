@@ -233,6 +233,13 @@ def effectiveness(losses: Mapping[str, pd.DataFrame], unhedged: str) -> pd.DataF
     return table.rename_axis("share").reset_index()
 
 
+def nothing_to_judge(losses: Mapping[str, pd.DataFrame]) -> str:
+    """Why no rule can be judged, in words; empty where some share has a month in which every rule has a loss."""
+    return (
+        "" if any(frame.notna().any(axis=None) for frame in common(losses).values()) else "no share has a whole month"
+    )
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Mean loss difference, rule less rival (negative favours the rule), as a share of the rival's mean loss; test
@@ -325,7 +332,8 @@ def ladder(
 
     errors : name of the set -> daily hedge errors; unhedged : daily returns of the shares; month : months that count
     Columns: factors, months, effectiveness (mean of the shares), then, against the row before, pooled over shares as in
-    `pooled`: difference (of mean losses as a share), statistic, p (Clark-West, one-sided), refused.
+    `pooled`: difference (of mean losses as a share), p (of equal losses: is the hedge better with what was estimated?),
+    p_zero (Clark-West, one-sided: are the added loadings zero?), refused.
     """
     bare = "unhedged"
     losses = common({bare: monthly_losses(unhedged, month), **{n: monthly_losses(e, month) for n, e in errors.items()}})
@@ -336,10 +344,10 @@ def ladder(
         apart = monthly_losses(errors[name] - (unhedged if before == bare else errors[before]), month)
         noise = (apart.where(losses[bare].notna()) / unit).mean(axis=1).reindex(together.index)
         pair = (together[name].to_numpy(dtype=float), together[before].to_numpy(dtype=float))
-        test = clark_west(*pair, noise.to_numpy(dtype=float), fewest)
-        rows.append((name, test.months, taken, test.difference, test.statistic, test.p, test.refused))
+        equal, zero = equal_accuracy(*pair, fewest), clark_west(*pair, noise.to_numpy(dtype=float), fewest)
+        rows.append((name, equal.months, taken, equal.difference, equal.p, zero.p, equal.refused))
         before = name
-    columns = ["factors", "months", "effectiveness", "difference", "statistic", "p", "refused"]
+    columns = ["factors", "months", "effectiveness", "difference", "p", "p_zero", "refused"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -255,3 +255,16 @@ def variance_shares(split: pd.DataFrame) -> dict[str, float]:
         raise Refusal("all shares moved alike; there is no spread between them to share out")
     parts = {name: known[name].to_numpy(dtype=float) for name in ("revenue", "price_to_revenue")}
     return {name: float(np.dot(moves, part)) / total for name, part in parts.items()}
+
+
+def distances(table: pd.DataFrame) -> set[int]:
+    """How many quarters apart two priced quarter ends of one company lie in the table; empty where no company has two.
+
+    >>> ends = pd.to_datetime(["2024-03-31", "2024-12-31", "2025-03-31"])
+    >>> sorted(distances(pd.DataFrame({"ticker": "A", "period_end": ends, "price_usd": 1.0})))
+    [1, 3, 4]
+    """
+    priced = table[table["price_usd"].notna()]
+    number = priced["period_end"].dt.year * 4 + priced["period_end"].dt.quarter
+    gaps = [np.subtract.outer(own.to_numpy(), own.to_numpy()) for _, own in number.groupby(priced["ticker"])]
+    return {int(gap) for own in gaps for gap in np.unique(own[own > 0])}
