@@ -50,8 +50,8 @@ def test_the_nile_breaks_where_strucchange_says():
     assert breaks.limit_p(path["f"].max(), 1) < 1e-14
     found = breaks.date_set(FLOW, NOTHING)
     assert (found.low, found.last, found.high) == (1895, 1898, 1902)
-    assert found.before["alpha"] == pytest.approx(1097.75)
-    assert found.after["alpha"] == pytest.approx(849.972, abs=1e-3)
+    assert found.table.loc["alpha", "before"] == pytest.approx(1097.75)
+    assert found.table.loc["alpha", "after"] == pytest.approx(849.972, abs=1e-3)
 
 
 def test_the_nile_in_up_to_six_regimes():
@@ -147,8 +147,8 @@ def test_a_planted_break_is_found_dated_and_sized():
     when = breaks.date_set(y, x, ["bitcoin"])
     assert when.low <= x.index[499] <= when.high
     assert x.index[499] in when.likely
-    assert abs(when.change["bitcoin"] + 1.2) < 2.5 * when.se["bitcoin"]
-    assert when.before["bitcoin"] == pytest.approx(2.0, abs=0.2)
+    assert abs(when.table.loc["bitcoin", "change"] + 1.2) < 2.5 * when.table.loc["bitcoin", "se"]
+    assert when.table.loc["bitcoin", "before"] == pytest.approx(2.0, abs=0.2)
     rows = breaks.sequential(y, x, ["bitcoin"], rng=np.random.default_rng(1), draws=199)
     assert rows.index.tolist() == [when.last]
 
@@ -226,6 +226,7 @@ def test_no_break_means_no_rows():
         (lambda y, x: breaks.break_path(y, x * np.inf), "infinite"),
         (lambda y, x: breaks.wild_test(y, x, rng=np.random.default_rng(1), block=200), "block of 200"),
         (lambda y, x: breaks.partitions(y, x, least=2), "`least` is 4 to"),
+        (lambda y, x: breaks.change_at(y, x, y.index[20]), "21 days on one side"),
         (lambda y, x: breaks.date_set(y, x, coverage=95), "between 0 and 1"),
     ],
 )

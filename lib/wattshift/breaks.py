@@ -284,17 +284,14 @@ class DateSet:
     """The day of a break, named by the last day of the old regime.
 
     last     : least-squares estimate
-    before, after, change : the moving coefficients; se : of the change, White's (HC1), the day taken as known
+    table    : the moving coefficients before and after it, as `change_at` gives them, the day taken as known
     low, high: Bai's (1997) interval
     likely   : days that the likelihood ratio keeps; wide : days that Elliott & Müller's test keeps (may be empty)
     coverage : of all three
     """
 
     last: Any
-    before: "pd.Series[float]"
-    after: "pd.Series[float]"
-    change: "pd.Series[float]"
-    se: "pd.Series[float]"
+    table: pd.DataFrame
     low: Any
     high: Any
     likely: "pd.Index[Any]"
@@ -325,34 +322,56 @@ def date_set(
     split = _split(of, places)
     rss = of.u @ of.u - (split.score * split.delta).sum(axis=1)
     best = int(rss.argmin())
-    s, delta, n, k = int(places[best]), split.delta[best], len(of.y), of.x.shape[1]
+    s, delta, n = int(places[best]), split.delta[best], len(of.y)
     z = of.x[:, of.at]
-    full = np.column_stack([of.x, z * (np.arange(n) >= s)[:, None]])
-    coef = np.linalg.lstsq(full, of.y, rcond=None)[0]
-    u = of.y - full @ coef
-    bread = np.linalg.inv(full.T @ full)
-    cov = bread @ ((full * u[:, None]).T @ (full * u[:, None])) @ bread * (n / (n - full.shape[1]))
+    table, u = _change(of, s)
     sides = []  # per regime: drift per day and standard deviation of the objective around the break
     for part in (slice(None, s), slice(s, None)):
         moved = z[part] @ delta
         sides.append((float(moved @ moved / len(moved)), 2 * math.sqrt(float(((moved * u[part]) ** 2).mean()))))
     early, late = argmax_quantiles(*sides[0], *sides[1], (0.5 - coverage / 2, 0.5 + coverage / 2))
     rates = [2 * drift / sd**2 for drift, sd in sides]
-    names = [of.names[i] for i in of.at]
-    before = pd.Series(coef[of.at], index=names)
-    change = pd.Series(delta, index=names)
     return DateSet(
         of.days[s - 1],
-        before,
-        before + change,
-        change,
-        pd.Series(np.sqrt(np.diag(cov))[k:], index=names),
+        table,
         of.days[max(0, s - math.ceil(late) - 1)],
         of.days[min(n - 1, s + math.ceil(-early) - 1)],
         of.days[places[rss - rss[best] <= _kept_distance(rates[0], rates[1], coverage)] - 1],
         _elliott_mueller(of, places, coverage),
         coverage,
     )
+
+
+def _change(of: Sample, s: int) -> tuple[pd.DataFrame, Floats]:
+    """The table of `change_at` for a break after s days, and the residuals."""
+    n, k = of.x.shape
+    full = np.column_stack([of.x, of.x[:, of.at] * (np.arange(n) >= s)[:, None]])
+    coef = np.linalg.lstsq(full, of.y, rcond=None)[0]
+    u = of.y - full @ coef
+    bread = np.linalg.inv(full.T @ full)
+    middle = (full * u[:, None]).T @ (full * u[:, None]) * (n / (n - full.shape[1]))
+    before, change, se = coef[of.at], coef[k:], np.sqrt(np.diag(bread @ middle @ bread))[k:]
+    columns = {"before": before, "after": before + change, "change": change, "se": se}
+    return pd.DataFrame(columns, index=[of.names[i] for i in of.at]), u
+
+
+def change_at(y: "pd.Series[float]", x: pd.DataFrame, last: Any, moving: Sequence[str] | None = None) -> pd.DataFrame:
+    """How the moving coefficients changed after a day that was not chosen by looking at these returns.
+
+    last : last day of the old regime; FEWEST days are needed on either side
+    One row a coefficient: before, after, change, se (White's HC1). With such a day change/se is a t statistic; with the
+    day that `date_set` finds it is not.
+
+    >>> from statsmodels.datasets import nile
+    >>> flow = nile.load_pandas().data.set_index("year")["volume"].astype(float)
+    >>> change_at(flow, pd.DataFrame(index=flow.index), 1902).round(1).values.tolist()  # the dam of Aswan
+    [[1060.0, 853.2, -206.8, 32.6]]
+    """
+    of = sample(y, x, moving)
+    s = int((of.days <= last).sum())
+    if not FEWEST <= s <= len(of.y) - FEWEST:
+        raise Refusal(f"{min(s, len(of.y) - s)} days on one side of {last}; {FEWEST} are needed on either")
+    return _change(of, s)[0]
 
 
 def argmax_quantiles(

@@ -45,7 +45,7 @@ def added_variables(panels: Mapping[str, tuple[pd.Series[float], pd.Series[float
         ax.plot(100 * x, 100 * y, "o", color=draw.COLOURS["blue"], markersize=2, alpha=0.35, markeredgewidth=0)
         ends = 100 * x.agg(["min", "max"])
         ax.plot(ends, slope * (ends - 100 * x.mean()) + 100 * y.mean(), color=draw.COLOURS["vermillion"], linewidth=1.6)
-        ax.set(title=title, xlabel="the factor, % a period" if len(panels) < 4 else "%")
+        ax.set(title=title, xlabel="the factor, %")
     grid[0, 0].set_ylabel(ylabel)
     return fig
 
@@ -86,7 +86,9 @@ def specification_curve(
     for at in ours:
         row = curve.iloc[at]
         top.vlines([at], row["low"], row["high"], color=draw.COLOURS["vermillion"], linewidth=2)
-        draw.point(top, float(at), float(row["coef"]), "this report", side="above", index=4)
+        top.plot([at], [row["coef"]], "o", color=draw.COLOURS["vermillion"], markersize=4.5)
+        top.margins(y=0.16)
+        draw.mark(top, at, "this report")
     top.axhline(0, color=draw.MUTED, linewidth=0.8)
     top.set_ylabel(ylabel)
     labels, ticks, line = [], [], 0.0
@@ -176,7 +178,8 @@ def claimed_gains(
                     textcoords="offset points")  # fmt: skip
         ax.set_title(title)
         ax.margins(y=0.12)
-        draw.dates(ax)
+        ax.xaxis.set_major_locator(draw.mdates.MonthLocator())
+        ax.xaxis.set_major_formatter(draw.mdates.DateFormatter("%b"))
         draw.label_lines(ax, lines, size=7)
     grid[0, 0].set_ylabel(f"gain, % (shaded: {period[2]})")
     return fig
@@ -221,4 +224,94 @@ def deals(rows: pd.DataFrame, xlabel: str) -> Figure:
     ax.set(ylim=(-len(rows) + 0.4, 0.6), xlabel=xlabel)
     ax.grid(visible=False, axis="y")
     draw.percent(ax, "x")
+    return fig
+
+
+def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[pd.Timestamp], names: Sequence[str]) -> Figure:
+    """Loadings over time, a panel each, one above the other: a line in a dark band and a pale one, other lines thin.
+
+    panels: title -> coef, low, high, and where there are any line_low, line_high (the pale band), other (dashed),
+    by date. marks: days of deals, small ticks at the foot. names: what coef and other are called, in the first panel.
+    """
+    fig, grid = draw.figure(len(panels), 1, height=0.5 + 1.85 * len(panels), squeeze=False, sharex=True)
+    for ax, (title, path) in zip(grid.flat, panels.items(), strict=True):
+        if "line_low" in path:
+            ax.fill_between(
+                path.index, path["line_low"], path["line_high"], color=draw.COLOURS["sky"], alpha=0.4, linewidth=0
+            )
+        line = draw.band(ax, path.index, path["low"], path["coef"], path["high"])
+        lines = {line: names[0]}
+        seen = [path[name].dropna() for name in ("line_low", "line_high", "low", "high") if name in path]
+        if "other" in path:
+            (other,) = ax.plot(path.index, path["other"], color=draw.INK, linewidth=0.9, linestyle=draw.DASHES[3])
+            lines[other] = names[1]
+        ax.axhline(0, color=draw.MUTED, linewidth=0.8)
+        for day in marks:
+            ax.plot(
+                [day, day],
+                [0, 0.05],
+                color=draw.COLOURS["vermillion"],
+                linewidth=1.1,
+                transform=ax.get_xaxis_transform(),
+            )
+        settled = pd.concat(seen)
+        ax.set_ylim(*(settled.quantile([0.005, 0.995]) + np.array([-0.15, 0.15]) * (settled.max() - settled.min())))
+        ax.set(title=title, ylabel="% per 1 %")
+        draw.dates(ax)
+        if ax is grid.flat[0]:
+            draw.label_lines(ax, lines, size=7.5)
+    return fig
+
+
+def many_loadings(
+    panels: Mapping[str, Mapping[str, pd.DataFrame]], marks: Mapping[str, Sequence[pd.Timestamp]]
+) -> Figure:
+    """A small panel a share: one line and pale band per loading, in the same colours throughout, deals at the foot.
+
+    panels: share -> loading -> coef, line_low, line_high by date. marks: share -> days of its deals.
+    """
+    fig, axes = draw.small_multiples(list(panels), columns=3, row_height=1.35, sharey=True)
+    for ax, (share, paths) in zip(axes, panels.items(), strict=True):
+        for place, (name, path) in enumerate(paths.items()):
+            look = draw.style((0, 4)[place])
+            ax.fill_between(
+                path.index, path["line_low"], path["line_high"], color=look["color"], alpha=0.15, linewidth=0
+            )
+            ax.plot(
+                path.index, path["coef"], label=name, color=look["color"], linewidth=1.3, linestyle=look["linestyle"]
+            )
+        ax.axhline(0, color=draw.MUTED, linewidth=0.8)
+        for day in marks.get(share, ()):
+            ax.plot([day, day], [0, 0.07], color=draw.INK, linewidth=1.1, transform=ax.get_xaxis_transform())
+        draw.dates(ax)
+    handles, labels = axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, ncols=len(labels), loc="outside lower center", handlelength=1.8)
+    return fig
+
+
+def break_days(rows: pd.DataFrame, every_day: pd.DatetimeIndex, below: int) -> Figure:
+    """When a share's loadings changed, a row each, top down, and its deals: see the caption for the marks.
+
+    rows: columns name, sure (bool: a break is found), last (the estimate), likely and wide (days kept), more (days of
+    further breaks), deals (days). every_day: all days of the sample, so that gaps in the sets show. below: rows from
+    this one on stand under a rule (placebos).
+    """
+    fig, ax = draw.figure(height=0.8 + 0.27 * len(rows))
+    for place, row in enumerate(rows.itertuples()):
+        blue = draw.COLOURS["blue"] if row.sure else draw.MUTED
+        for days, width, colour, alpha in ((row.wide, 1.2, draw.MUTED, 0.9), (row.likely, 6.5, blue, 0.35)):
+            kept = np.flatnonzero(every_day.isin(days))
+            for run in np.split(kept, np.flatnonzero(np.diff(kept) > 1) + 1):
+                if len(run):
+                    ax.plot(every_day[[run[0], run[-1]]], [place, place], color=colour, alpha=alpha, linewidth=width,
+                            solid_capstyle="butt")  # fmt: skip
+        ax.plot([row.last], [place], "o", color=blue, markersize=5, markerfacecolor=blue if row.sure else "white")
+        ax.plot(row.more, [place] * len(row.more), "|", color=draw.INK, markersize=9, markeredgewidth=1.4)
+        ax.plot(row.deals, [place + 0.3] * len(row.deals), "^", color=draw.COLOURS["vermillion"], markersize=3.6)
+    if below < len(rows):
+        ax.axhline(below - 0.5, color=draw.MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)))
+    ax.set_yticks(range(len(rows)), list(rows["name"]), fontsize=7.5)
+    ax.set(ylim=(len(rows) - 0.4, -0.7), xlim=(every_day[0], every_day[-1]))
+    ax.grid(visible=False, axis="y")
+    draw.dates(ax)
     return fig
