@@ -7,6 +7,7 @@ import statsmodels.api as sm
 from linearmodels.panel import PanelOLS
 from scipy import stats
 from scipy.signal import lfilter
+from statsmodels.stats.multitest import multipletests
 from test_leadlag import REAL_GNP, REAL_INT, REAL_INV, numbers
 
 from wattshift import data, loadings, returns
@@ -99,6 +100,10 @@ def test_benjamini_and_hochberg_1995():
     assert (told["benjamini_hochberg"] <= 0.05).sum() == 4
     assert (told["holm"] <= 0.05).sum() == 3
     assert told["holm"].iloc[3] == pytest.approx(12 * 0.0095)
+    shuffled = pd.Series(p).sample(frac=1, random_state=1)
+    assert loadings.adjusted(shuffled).sort_index().equals(told)
+    assert told["holm"].tolist() == pytest.approx(multipletests(p, method="holm")[1])
+    assert told["benjamini_hochberg"].tolist() == pytest.approx(multipletests(p, method="fdr_bh")[1])
 
 
 # ---- closed forms ----------------------------------------------------------------------------------------------------
@@ -334,6 +339,7 @@ def good():
         (lambda y, x: (y, x.assign(ai=x["bitcoin"] + x["nasdaq"])), "collinear"),
         (lambda y, x: (y.where(y.index != DAYS[3], np.inf), x), "infinite"),
         (lambda y, x: (pd.concat([y, y[:1]]), x), "IREN: the day 2021-01-04 .* appears twice"),
+        (lambda y, x: (y[::-1], x), "IREN: the days must rise"),
         (lambda y, x: (y, x.assign(ai=y)), "to the last digit"),
     ],
 )

@@ -26,7 +26,6 @@ from linearmodels.iv.covariance import kernel_optimal_bandwidth
 from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.sandwich_covariance import cov_cluster, cov_nw_groupsum, cov_white_simple
 
 from wattshift.leadlag import fixed_b_critical, newey_west_lags
@@ -143,6 +142,8 @@ def _checked(
     for frame, what in ((y, name), (x, "the factors")):
         if not frame.index.is_unique:
             raise Refusal(f"{what}: the day {frame.index[frame.index.duplicated()][0]} appears twice")
+        if not frame.index.is_monotonic_increasing:
+            raise Refusal(f"{what}: the days must rise; {frame.index[0]} comes first and {frame.index[-1]} last")
     both = pd.concat([y.astype(float).rename("y"), x.astype(float)], axis=1, join="inner").dropna()
     if not np.isfinite(both.to_numpy()).all():
         raise Refusal(f"{name} or its factors hold an infinite number; a return is a finite fraction")
@@ -152,13 +153,10 @@ def _checked(
             f"{name} has {len(both)} days with all of {', '.join(map(str, x))}; at least {needed} are needed: "
             "take a longer window"
         )
-    used = both[list(x)]
-    for column in both:
-        values = both[column]
-        if float(np.ptp(values.to_numpy())) <= 1e-12 * max(1.0, float(values.abs().max())):
-            raise Refusal(
-                f"{name if column == 'y' else column} is constant over its {len(both)} days: nothing to explain"
-            )
+    used = both.iloc[:, 1:]
+    for column, values in zip([name, *map(str, x)], both.to_numpy().T, strict=True):
+        if float(np.ptp(values)) <= 1e-12 * max(1.0, float(np.abs(values).max())):
+            raise Refusal(f"{column} is constant over its {len(both)} days: nothing to explain")
     inflated = inflation(used)
     if float(inflated.max()) > most_inflation:
         one = str(inflated.idxmax())
@@ -168,7 +166,7 @@ def _checked(
             f"the factors {one} and {other} are collinear (correlation {alike[other]:.4f}, variance inflation "
             f"{inflated.max():,.0f}; at most {most_inflation:g}): drop one of them"
         )
-    return both["y"].rename(name), used
+    return both.iloc[:, 0].rename(name), used
 
 
 def lag_length(rule: LagRule, scores: Floats) -> int:
@@ -301,12 +299,10 @@ def adjusted(p: "pd.Series[float]") -> pd.DataFrame:
     """
     if p.empty or not p.between(0, 1).all():
         raise Refusal("p-values lie between 0 and 1, one at least; none may be missing")
-    values = p.to_numpy(float)
-    return pd.DataFrame(
-        {"p": values, "holm": multipletests(values, method="holm")[1],
-         "benjamini_hochberg": multipletests(values, method="fdr_bh")[1]},
-        index=p.index,
-    )  # fmt: skip
+    order = p.to_numpy(float).argsort()
+    holm = np.empty(len(p))
+    holm[order] = np.minimum(np.maximum.accumulate(p.to_numpy(float)[order] * np.arange(len(p), 0, -1)), 1)
+    return pd.DataFrame({"p": p, "holm": holm, "benjamini_hochberg": stats.false_discovery_control(p)})
 
 
 def shares_of_r2(y: "pd.Series[float]", x: pd.DataFrame) -> "pd.Series[float]":
