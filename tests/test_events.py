@@ -224,6 +224,9 @@ def test_the_deals_are_read_as_their_card_says(deals: pd.DataFrame) -> None:
     assert known["verified"].value_counts().to_dict() == {"yes": 23, "partial": 12, "no": 2}
     assert known.loc["CIFR-2025-09", ["kind", "rank", "money"]].tolist() == ["lease", "first", True]
     assert known.loc["WULF-2025-08a", ["rank", "money"]].tolist() == ["later", False]
+    assert known.index[known["money"] & known["kind"].ne("financing")].tolist() == [
+        "CIFR-2025-09", "CIFR-2026-05", "IREN-2026-05", "WULF-2025-08b",
+    ]  # fmt: skip
     assert known.loc["CORZ-2025-07", "kind"] == "takeover"
     assert known.index[known["by_price"]].tolist() == [
         "APLD-2024-09", "CORZ-2024-06a", "CORZ-2025-06", "MARA-2025-08", "MARA-2025-11",

@@ -180,7 +180,8 @@ def claimed_gains(
         ax.margins(y=0.12)
         ax.xaxis.set_major_locator(draw.mdates.MonthLocator())
         ax.xaxis.set_major_formatter(draw.mdates.DateFormatter("%b"))
-        draw.label_lines(ax, lines, size=7)
+        if ax is grid.flat[-1]:  # the same lines in every panel
+            draw.label_lines(ax, lines, size=7)
     grid[0, 0].set_ylabel(f"gain, % (shaded: {period[2]})")
     return fig
 
@@ -268,7 +269,8 @@ def many_loadings(
 ) -> Figure:
     """A small panel a share: one line and pale band per loading, in the same colours throughout, deals at the foot.
 
-    panels: share -> loading -> coef, line_low, line_high by date. marks: share -> days of its deals.
+    panels: share -> loading -> coef, line_low, line_high by date. marks: share -> days of its deals. The axis follows
+    the lines; bands that reach beyond it are cut.
     """
     fig, axes = draw.small_multiples(list(panels), columns=3, row_height=1.35, sharey=True)
     for ax, (share, paths) in zip(axes, panels.items(), strict=True):
@@ -284,6 +286,8 @@ def many_loadings(
         for day in marks.get(share, ()):
             ax.plot([day, day], [0, 0.07], color=draw.INK, linewidth=1.1, transform=ax.get_xaxis_transform())
         draw.dates(ax)
+    drawn = pd.concat([path["coef"] for paths in panels.values() for path in paths.values()])
+    axes[0].set_ylim(*(drawn.agg(["min", "max"]) + np.array([-0.3, 0.15]) * (drawn.max() - drawn.min())))
     handles, labels = axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, ncols=len(labels), loc="outside lower center", handlelength=1.8)
     return fig
@@ -297,17 +301,17 @@ def break_days(rows: pd.DataFrame, every_day: pd.DatetimeIndex, below: int) -> F
     this one on stand under a rule (placebos).
     """
     fig, ax = draw.figure(height=0.8 + 0.27 * len(rows))
-    for place, row in enumerate(rows.itertuples()):
-        blue = draw.COLOURS["blue"] if row.sure else draw.MUTED
-        for days, width, colour, alpha in ((row.wide, 1.2, draw.MUTED, 0.9), (row.likely, 6.5, blue, 0.35)):
+    for place, row in enumerate(rows.to_dict("records")):
+        blue = draw.COLOURS["blue"] if row["sure"] else draw.MUTED
+        for days, width, colour, alpha in ((row["wide"], 1.2, draw.MUTED, 0.9), (row["likely"], 6.5, blue, 0.35)):
             kept = np.flatnonzero(every_day.isin(days))
             for run in np.split(kept, np.flatnonzero(np.diff(kept) > 1) + 1):
                 if len(run):
                     ax.plot(every_day[[run[0], run[-1]]], [place, place], color=colour, alpha=alpha, linewidth=width,
                             solid_capstyle="butt")  # fmt: skip
-        ax.plot([row.last], [place], "o", color=blue, markersize=5, markerfacecolor=blue if row.sure else "white")
-        ax.plot(row.more, [place] * len(row.more), "|", color=draw.INK, markersize=9, markeredgewidth=1.4)
-        ax.plot(row.deals, [place + 0.3] * len(row.deals), "^", color=draw.COLOURS["vermillion"], markersize=3.6)
+        ax.plot([row["last"]], [place], "o", color=blue, markersize=5, markerfacecolor=blue if row["sure"] else "white")
+        ax.plot(row["more"], [place] * len(row["more"]), "|", color=draw.INK, markersize=9, markeredgewidth=1.4)
+        ax.plot(row["deals"], [place + 0.3] * len(row["deals"]), "^", color=draw.COLOURS["vermillion"], markersize=3.6)
     if below < len(rows):
         ax.axhline(below - 0.5, color=draw.MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)))
     ax.set_yticks(range(len(rows)), list(rows["name"]), fontsize=7.5)

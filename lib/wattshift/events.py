@@ -58,7 +58,7 @@ KINDS = {
     "peer_deal": "sector",
 }
 CONTRACTS = ("lease", "cloud")  # kinds by which a customer pays
-MONEY_WORDS = "offering|convertible|notes|bond|revolver|financing"  # capital raised on the same days
+MONEY_WORDS = "offering|convertible|notes|bond|revolver|financing|to buy .* shares"  # capital raised or promised
 PRICE_WORDS = "kept because the series|shares up about"  # the row is there, or has its day, because the share jumped
 
 
@@ -134,7 +134,7 @@ def read_deals(deals: pd.DataFrame) -> pd.DataFrame:
     rank          "first" or "later" among the contracts (lease, cloud) of the share in the table, by day; else blank
     confounded    other news on the same days is recorded
     partly        not wholly verified (verified is "partial" or "no")
-    money         capital raised on the same days: the deal is one, or its recorded other news names one
+    money         capital raised or promised on the same days: the deal is one, or its recorded other news names one
     by_price      the row, or its day, was found from the share's own jump: no test of returns can rest on it
     Raises Refusal for an event type that is not known.
 

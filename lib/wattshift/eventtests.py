@@ -18,7 +18,7 @@ CAR_i over its forecast sd, L days in the window, M in the estimation window.
     wild bootstrap       signs of the SCARs flipped, events close in time together: Rademacher weights with the null
                          imposed (Wu 1986, Cameron, Gelbach & Miller 2008), all 2^G of them where that is few
 
-A p-value is only as good as the size behind it: `rejection_rates` re-dates the whole event set thousands of times
+A p-value is only as good as the size behind it: `verdicts` re-dates the whole event set thousands of times
 within the sample, so that tails, listing dates, clusters in time and correlation between shares are the sample's own.
 """
 
@@ -127,7 +127,12 @@ CLOSED_FORM: dict[str, Callable[[Sample], Result]] = {
 }
 PERMUTATION, WILD = "permutation of dates", "wild bootstrap"
 TESTS = (*CLOSED_FORM, PERMUTATION, WILD)
-HEADLINE = ("Kolari-Pynnönen", PERMUTATION, WILD)  # reject at 5 % in 4 to 6 % here: benchmarks/events.csv
+HEADLINE = (
+    "Kolari-Pynnönen",
+    "calendar-time portfolio",
+    PERMUTATION,
+    WILD,
+)  # reject at 5 % in 4 to 6 % here: benchmarks/events.csv
 
 
 def _student(values: Floats) -> Result:
@@ -310,29 +315,38 @@ def rejections(
     return pd.concat(parts)
 
 
-def rejection_rates(
-    panel: Panel, plan: Layout, rng: np.random.Generator, effect: float = 0.1, draws: int = 2_000, flipped: int = 2_000
+def verdicts(
+    sample: Sample,
+    rng: np.random.Generator,
+    effect: float = 0.1,
+    draws: int = 2_000,
+    flipped: int = 2_000,
+    since: int = 0,
 ) -> pd.DataFrame:
-    """How often each test rejects at 5 % when the whole event set is re-dated within the sample.
+    """Every test of one study, and how often it rejects at 5 % when the event set is re-dated `draws` times.
 
-    Returns one row per test: test, size, louder, power (see `rejections`), holds (size and louder both within 4 to 6 %,
-    give or take two standard errors of the simulation). The permutation's size is right here by construction, since
-    it draws from the same days; benchmarks/events.py asks it on resampled panels.
-    Raises Refusal for fewer than `FEWEST` clusters.
+    Returns one row per test: test, statistic, p, size, louder, power (see `rejections`), holds (size and louder both
+    within 4 to 6 %, give or take two standard errors of the simulation). The permutation's size is right here by
+    construction, since it draws from the same days; benchmarks/events.py asks it on resampled histories.
+    since : see `layout`. Raises Refusal for fewer than `FEWEST` clusters.
     """
+    plan = layout(sample.panel, sample, since)
     if len(plan.starts) < FEWEST:
         raise Refusal(
             f"{len(plan.starts)} clusters of events in time are too few to compare tests: give {FEWEST} or more."
         )
-    reference = statistic(redated(panel, plan, rng, 4 * draws), plan)
+    reference = statistic(redated(sample.panel, plan, rng, 4 * draws), plan)
     signs = flips(len(plan.starts), rng, flipped)
+    found = p_values(sample, plan, reference, signs)
     parts = []
     for done in range(0, draws, BATCH):
-        placebo = redated(panel, plan, rng, min(BATCH, draws - done))
+        placebo = redated(sample.panel, plan, rng, min(BATCH, draws - done))
         parts.append(rejections(placebo, plan, reference, signs, effect, rng))
     rates = pd.concat(parts).groupby(level=0).mean().T
     rates["holds"] = holds(rates["size"], draws) & holds(rates["louder"], draws)
-    return rates[["size", "louder", "power", "holds"]].rename_axis("test").reset_index()
+    rates["statistic"] = [float(found[name][0]) for name in rates.index]
+    rates["p"] = [float(found[name][1]) for name in rates.index]
+    return rates[["statistic", "p", "size", "louder", "power", "holds"]].rename_axis("test").reset_index()
 
 
 def holds(rate: "pd.Series[float]", draws: int) -> "pd.Series[bool]":
@@ -350,6 +364,7 @@ def event_table(
     rng: np.random.Generator,
     draws: int = 10_000,
     since: int = 0,
+    untouched: bool = True,
 ) -> pd.DataFrame:
     """One row per group of events: its CAAR, how far chance goes, and the tests by resampling.
 
@@ -357,9 +372,10 @@ def event_table(
     Columns: group, events, clusters (in time), positive (share of CARs above 0), caar, low, high (95 % interval: means
     that flipping signs does not reject; missing below 6 clusters, where no sign vector is rare enough), chance (the
     half-width within which 95 % of the re-dated CAARs lie), mean_scar, p_permutation, p_wild, p_kolari_pynnonen (both
-    missing below `FEWEST` clusters). `draws` re-dated studies of all events and `draws` sign vectors serve every group.
+    missing below `FEWEST` clusters). `draws` re-dated studies of all events and `draws` sign vectors serve every group;
+    since, untouched : see `layout`.
     """
-    plan = layout(sample.panel, sample, since)
+    plan = layout(sample.panel, sample, since, untouched)
     placebo = redated(sample.panel, plan, rng, draws)
     rows: list[dict[str, object]] = []
     for name, chosen in groups.items():
