@@ -230,6 +230,39 @@ def limit_p(statistic: float, coefficients: int, trim: float = 0.15) -> float:
     return min(1.0, head * ((1 - q / x) * 2 * math.log((1 - trim) / trim) + 2 / x))
 
 
+def limit_size(
+    y: "pd.Series[float]",
+    x: pd.DataFrame,
+    moving: Sequence[str] | None = None,
+    *,
+    rng: np.random.Generator,
+    trim: float = 0.15,
+    level: float = 0.05,
+    draws: int = 999,
+) -> float:
+    """How often the plain sup-F test with Andrews's limit would reject at `level` on this sample if nothing broke.
+
+    The regressors and the size of each day's error are those of the sample, signs are redrawn. Equal to `level` where
+    volatility is even.
+
+    >>> draw = np.random.default_rng(4)
+    >>> x = pd.DataFrame({"bitcoin": draw.normal(0, 0.03, 600)})
+    >>> even, uneven = (size * draw.normal(0, 1, 600) for size in (0.03, x["bitcoin"]))
+    >>> [limit_size(1.5 * x["bitcoin"] + e, x, ["bitcoin"], rng=draw) > 0.2 for e in (even, uneven)]
+    [False, True]
+    """
+    of = sample(y, x, moving)
+    n, k = of.x.shape
+    places = _candidates(n, k, trim)
+    root = np.linalg.inv(np.linalg.cholesky(_split(of, places).net * (of.u @ of.u / (n - k))))
+    by, top = scores(of), np.zeros(draws)
+    for part in np.array_split(np.arange(draws), max(1, draws * n * k // 4_000_000)):
+        paths = wild_scores(by, rng, len(part))[places - 1][:, of.at]
+        top[part] = ((root @ paths) ** 2).sum(axis=1).max(axis=0)
+    critical = optimize.brentq(lambda c: limit_p(c, len(of.at), trim) - level, len(of.at) + 1.0, 200.0)
+    return float((top >= critical).mean())
+
+
 @dataclass(frozen=True)
 class WildTest:
     """A sup-score test: statistic, p, the day where the statistic is largest, and the statistics of the draws."""
@@ -359,19 +392,20 @@ def change_at(y: "pd.Series[float]", x: pd.DataFrame, last: Any, moving: Sequenc
     """How the moving coefficients changed after a day that was not chosen by looking at these returns.
 
     last : last day of the old regime; FEWEST days are needed on either side
-    One row a coefficient: before, after, change, se (White's HC1). With such a day change/se is a t statistic; with the
-    day that `date_set` finds it is not.
+    One row a coefficient: before, after, change, se (White's HC1), p (normal, two-sided, of no change). With a day that
+    `date_set` finds such a p would mean nothing.
 
     >>> from statsmodels.datasets import nile
     >>> flow = nile.load_pandas().data.set_index("year")["volume"].astype(float)
     >>> change_at(flow, pd.DataFrame(index=flow.index), 1902).round(1).values.tolist()  # the dam of Aswan
-    [[1060.0, 853.2, -206.8, 32.6]]
+    [[1060.0, 853.2, -206.8, 32.6, 0.0]]
     """
     of = sample(y, x, moving)
     s = int((of.days <= last).sum())
     if not FEWEST <= s <= len(of.y) - FEWEST:
         raise Refusal(f"{min(s, len(of.y) - s)} days on one side of {last}; {FEWEST} are needed on either")
-    return _change(of, s)[0]
+    table = _change(of, s)[0]
+    return table.assign(p=2 * special.ndtr(-(table["change"] / table["se"]).abs()))
 
 
 def argmax_quantiles(

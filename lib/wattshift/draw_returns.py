@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -228,7 +229,7 @@ def deals(rows: pd.DataFrame, xlabel: str) -> Figure:
     return fig
 
 
-def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[pd.Timestamp], names: Sequence[str]) -> Figure:
+def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[Any], names: Sequence[str]) -> Figure:
     """Loadings over time, a panel each, one above the other: a line in a dark band and a pale one, other lines thin.
 
     panels: title -> coef, low, high, and where there are any line_low, line_high (the pale band), other (dashed),
@@ -241,7 +242,7 @@ def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[pd.Times
                 path.index, path["line_low"], path["line_high"], color=draw.COLOURS["sky"], alpha=0.4, linewidth=0
             )
         line = draw.band(ax, path.index, path["low"], path["coef"], path["high"])
-        lines = {line: names[0]}
+        lines = {line: names[0]} if line is not None else {}
         seen = [path[name].dropna() for name in ("line_low", "line_high", "low", "high") if name in path]
         if "other" in path:
             (other,) = ax.plot(path.index, path["other"], color=draw.INK, linewidth=0.9, linestyle=draw.DASHES[3])
@@ -264,9 +265,7 @@ def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[pd.Times
     return fig
 
 
-def many_loadings(
-    panels: Mapping[str, Mapping[str, pd.DataFrame]], marks: Mapping[str, Sequence[pd.Timestamp]]
-) -> Figure:
+def many_loadings(panels: Mapping[str, Mapping[str, pd.DataFrame]], marks: Mapping[str, Sequence[Any]]) -> Figure:
     """A small panel a share: one line and pale band per loading, in the same colours throughout, deals at the foot.
 
     panels: share -> loading -> coef, line_low, line_high by date. marks: share -> days of its deals. The axis follows
