@@ -734,6 +734,6 @@ def _what_came(claim: "pd.Series[str]", said: Period, evidence: EquityEvidence) 
     fall = float(np.median((1 - worth / np.maximum.accumulate(np.maximum(worth, 1.0))).max(axis=0)))
     found = (
         f"{len(after.columns)} miners from {after.index[0]:%Y-%m-%d} to {after.index[-1]:%Y-%m-%d}: median gain "
-        f"{gain:+.0%}, median deepest fall {fall:.0%}"
+        f"{'−' if gain < 0 else '+'}{abs(gain):.0%}, median deepest fall {fall:.0%}"
     )
     return replace(finding, found=found, numbers={"gain": gain, "fall": fall})
