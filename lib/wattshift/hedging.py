@@ -72,15 +72,13 @@ class Past:
     factors : one column a factor, no gap; listed : days by shares, True where a return is known; starts : first rows of
     the months; window : trading days before the month that are used, None for all; least : days that a share must
     have in them. The designs are inverted once, so that many simulated returns on the same days cost little.
-    Raises Refusal for a gap or collinear factors.
+    Raises Refusal for factors that are collinear in a window.
     """
 
     def __init__(
         self, factors: pd.DataFrame, listed: NDArray[np.bool_], starts: Places, window: int | None, least: int
     ) -> None:
         x = factors.to_numpy(dtype=float)
-        if not np.isfinite(x).all():
-            raise Refusal(f"a factor has no return on {factors.index[~np.isfinite(x).all(axis=1)][0]:%Y-%m-%d}")
         self.x = np.column_stack([np.ones(len(x)), x])
         self.listed, self.starts = listed, starts
         self.begins = np.zeros_like(starts) if window is None else np.maximum(starts - window, 0)
