@@ -94,9 +94,25 @@ def test_a_planted_car_is_found_again_and_the_forecast_sd_covers_it() -> None:
     assert sample.car.mean() == pytest.approx(0.05, abs=3 * error)
     scaled = (sample.car - 0.05) / sample.car_sd
     assert scaled.std() == pytest.approx(1.0, abs=0.3)  # 24 values: standard error 0.15
-    path = events.shares_of_day(sample)
+    path = events.average_path(sample)
     assert path.loc[0, "aar"] == pytest.approx(0.06, abs=0.02)
     assert path["caar"].iloc[-1] == pytest.approx(sample.car.mean())
+
+
+def test_without_alpha_a_rise_before_the_event_is_not_expected_to_go_on() -> None:
+    returns, factors = world(scale=0.01)
+    returns.loc[DAYS[60:189], "A"] += 0.02  # 2 % a day through the estimation window, then nothing
+    event = dated(("A", 200))
+    window = Window(first=0, last=9)
+    carried = events.study(events.panel(returns, factors, window), event)
+    free = events.study(events.panel(returns, factors, window, alpha=False), event)
+    noise = 0.01 * np.sqrt(10)
+    assert carried.car.item() == pytest.approx(-0.2, abs=3 * noise)
+    assert free.car.item() == pytest.approx(0.01, abs=3 * noise)  # ten days of the true alpha, 0.1 %
+    assert free.panel.regressors == ("f1", "f2")
+    assert free.dof.item() == 118
+    fit = sm.OLS(returns["A"].iloc[70:190], factors.iloc[70:190]).fit()
+    np.testing.assert_allclose(free.panel.coef[0, 200], fit.params, rtol=1e-8)
 
 
 def test_an_earlier_event_does_not_widen_the_yardstick_of_a_later_one() -> None:

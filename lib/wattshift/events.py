@@ -36,7 +36,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Treatment = Literal["include", "exclude", "flag"]
 
-FEWEST_ESTIMATION_DAYS = 20  # below, a variance is off by a third and more two times in three
+FEWEST_ESTIMATION_DAYS = 20  # below, a variance is off by a third or more one time in three
 MOST_INFLATION = 1e4  # variance inflation above which factors count as one (correlation above 0.99995)
 SMALLEST_EIGENVALUE = 1e-6  # of the scaled X'X of one window: below, its coefficients are noise
 LONGEST_WINDOW = 250  # trading days on either side of an event
@@ -224,7 +224,7 @@ def value_per_mw(deals: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Panel:
-    """The normal-return model of every share as of every day. N shares, T days, K regressors (the constant first).
+    """The normal-return model of every share as of every day. N shares, T days, K regressors (a constant first).
 
     days      : the T trading days; tickers : the N names; regressors : the K names
     y, x      : returns (T, N) and regressors (T, K), fractions; NaN where a share is not listed
@@ -272,12 +272,20 @@ def in_windows(events: pd.DataFrame, days: pd.DatetimeIndex, tickers: Sequence[s
 
 
 def panel(
-    returns: pd.DataFrame, factors: pd.DataFrame, window: Window, blocked: Bools | None = None, check: bool = True
+    returns: pd.DataFrame,
+    factors: pd.DataFrame,
+    window: Window,
+    blocked: Bools | None = None,
+    *,
+    alpha: bool = True,
+    check: bool = True,
 ) -> Panel:
     """Estimate the normal-return model of every share for an event on every day, by least squares on rolling windows.
 
     returns : days x shares, fractions; factors : days x factors, fractions (no constant), same days
     blocked : (T, N) share-days left out of estimation and closed to placebos, from `in_windows`
+    alpha   : a constant in the model. It expects a share that soared through its estimation window to soar on, by the
+              day, which weighs on long event windows: False expects of a share what its factors did, and no more
     check   : refuse factors that are constant or collinear over all days (False saves time on resampled panels)
     Raises Refusal for days that do not match, rise or repeat, no factor, constant or collinear factors.
     """
@@ -289,7 +297,7 @@ def panel(
     if check:
         _check_factors(factors)
     y = returns.to_numpy(float)
-    x = np.column_stack([np.ones(len(days)), factors.to_numpy(float)])
+    x = np.column_stack([np.ones((len(days), int(alpha))), factors.to_numpy(float)])
     usable: Bools = np.isfinite(y) & np.isfinite(x).all(axis=1)[:, None]
     clean: Bools = usable if blocked is None else usable & ~blocked
     shape, width = (y.shape[1], len(days)), x.shape[1]
@@ -315,7 +323,7 @@ def panel(
         window=window,
         days=days,
         tickers=tuple(map(str, returns.columns)),
-        regressors=("constant", *map(str, factors.columns)),
+        regressors=(*(["constant"] if alpha else []), *map(str, factors.columns)),
         y=y,
         x=x,
         usable=usable,
@@ -573,7 +581,7 @@ def car_table(events: pd.DataFrame, sample: Sample) -> pd.DataFrame:
     at_zero = np.flatnonzero(sample.panel.window.offsets == 0)
     ar0 = sample.ar[:, at_zero[0]] if len(at_zero) else np.full(len(events), np.nan)
     coef = sample.panel.coef[sample.places.ticker, sample.places.day]
-    betas = {f"beta_{name}": coef[:, k] for k, name in enumerate(sample.panel.regressors) if k}
+    betas = {f"beta_{name}": coef[:, k] for k, name in enumerate(sample.panel.regressors) if name != "constant"}
     return events.assign(
         day_return=sample.panel.y[sample.places.day, sample.places.ticker],
         ar0=ar0,
@@ -585,11 +593,11 @@ def car_table(events: pd.DataFrame, sample: Sample) -> pd.DataFrame:
     )
 
 
-def shares_of_day(sample: Sample) -> pd.DataFrame:
-    """AAR and CAAR by day of the event window: index offset, columns aar, caar (fractions), events."""
+def average_path(sample: Sample) -> pd.DataFrame:
+    """AAR and CAAR, means over the events by day of the event window: index offset, columns aar, caar (fractions)."""
     aar = sample.ar.mean(axis=-2)
     index = pd.Index(sample.panel.window.offsets, name="offset")
-    return pd.DataFrame({"aar": aar, "caar": np.cumsum(aar), "events": sample.ar.shape[-2]}, index=index)
+    return pd.DataFrame({"aar": aar, "caar": np.cumsum(aar)}, index=index)
 
 
 def _place(days: pd.DatetimeIndex, date: pd.Timestamp) -> int:

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from wattshift.events import Bools, Floats, Ints, Panel, Sample, gather
+from wattshift.events import Bools, Floats, Ints, Panel, Sample, average_path, gather
 from wattshift.refusal import Refusal
 
 Result = tuple[Floats, Floats]
@@ -414,7 +414,7 @@ def path_band(
 ) -> pd.DataFrame:
     """The CAAR by day, and the band that it stays in throughout for a share `level` of re-dated studies.
 
-    Index offset, columns caar, low, high (fractions). The band is centred on the placebo median of each day and as
+    Index offset, columns aar, caar, low, high (fractions). The band is centred on the placebo median of each day and as
     wide as a multiple of its standard deviation, one multiple for all days (sup-t). Placebo windows of this length hold
     true event days too, which widens it.
     """
@@ -422,9 +422,7 @@ def path_band(
     paths = np.cumsum(redated(sample.panel, plan, rng, draws).ar.mean(axis=-2), axis=-1)
     centre, spread = np.median(paths, axis=0), paths.std(axis=0)
     reach = float(np.quantile(np.abs((paths - centre) / spread).max(axis=1), level))
-    index = pd.Index(sample.panel.window.offsets, name="offset")
-    caar = np.cumsum(sample.ar.mean(axis=-2))
-    return pd.DataFrame({"caar": caar, "low": centre - reach * spread, "high": centre + reach * spread}, index=index)
+    return average_path(sample).assign(low=centre - reach * spread, high=centre + reach * spread)
 
 
 def flip_interval(values: Floats, cluster: Ints, signs: Floats, level: float = 0.95) -> tuple[float, float]:
