@@ -288,6 +288,7 @@ def many_loadings(panels: Mapping[str, Mapping[str, pd.DataFrame]], marks: Mappi
     drawn = pd.concat([path["coef"] for paths in panels.values() for path in paths.values()])
     axes[0].set_ylim(*(drawn.agg(["min", "max"]) + np.array([-0.3, 0.15]) * (drawn.max() - drawn.min())))
     handles, labels = axes[0].get_legend_handles_labels()
+    fig.supylabel("% per 1 %", fontsize=8)
     fig.legend(handles, labels, ncols=len(labels), loc="outside lower center", handlelength=1.8)
     return fig
 
