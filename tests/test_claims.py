@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wattshift import claims, data
-from wattshift.claims import Finding, HalvingEvidence, Verdict
+from wattshift.claims import EquityEvidence, Finding, HalvingEvidence, Verdict
 
 FIGURES = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -268,3 +268,105 @@ def test_no_shutdown_price_no_verdict(halving_claims: pd.DataFrame):
 def test_an_empty_network_is_no_evidence(halving_claims: pd.DataFrame):
     with pytest.raises(ValueError, match="no day of the network"):
         claims.halving_findings(halving_claims, evidence(network=data.load("btc_network_daily").head(0)))
+
+
+def test_an_open_end_stays_open():
+    """Without tolerance "over 3" has no upper end to stretch: 1.6 to 7.8 lies partly inside, 4 to 7.8 wholly."""
+    found = [claims.judge_range(ends, (3, np.inf), 0.0, "times").verdict for ends in ((1.6, 7.8), (4, 7.8), (1, 2))]
+    assert found == [Verdict.PARTLY, Verdict.CONFIRMED, Verdict.CONTRADICTED]
+
+
+# ---------------------------------------------------------------- the claims on equity
+
+
+def equity(as_of: str = "2026-07-24", **changed: pd.DataFrame) -> EquityEvidence:
+    given_tables = {
+        "returns": data.load("equity_returns_daily").set_index("date"),
+        "fundamentals": data.load("fundamentals_quarterly"),
+    }
+    return EquityEvidence(**{**given_tables, **changed}, as_of=pd.Timestamp(as_of))
+
+
+def equity_verdicts(of: pd.DataFrame, held_against: EquityEvidence) -> dict[str, str]:
+    return {name: str(finding.verdict) for name, finding in claims.equity_findings(of, held_against).items()}
+
+
+def test_verdicts_on_the_equity_claims(table: pd.DataFrame):
+    """The data of this project up to 2026-07-24; gains and listings checked by hand against the table."""
+    told = table[(table["subject"] == "equity") | table["quantity"].isin(["listing_year", "listing_date"])]
+    assert equity_verdicts(told, equity()) == {
+        "MS-07": "cannot be tested",
+        "MS-08": "cannot be tested",
+        "MS-09": "cannot be tested",
+        "PK-02": "partly",  # IREN at best 7.8 times, HUT 2.7, CORZ 1.6
+        "PK-03": "cannot be tested",
+        "PK-34": "confirmed",
+        "PK-46": "confirmed",
+        "PK-49": "confirmed",
+        "PK-66": "cannot be tested",  # its record was cut at the listing by hand
+        "PK-67": "wrong scope",  # at best +678 % in the year, +930 % in six months
+        "PK-68": "wrong scope",  # +168 % and +240 %
+        "PK-69": "wrong scope",  # +63 % and +129 %
+        "PK-71": "cannot be tested",
+    }
+
+
+def test_gains_agree_with_the_prices_of_quarter_ends():
+    """Another table, of prices with four digits, all of days on which a quarter ends (0.1 %)."""
+    made = claims.gains(equity().returns, ["IREN"], pd.DatetimeIndex(["2025-09-30"])).set_index("window")["IREN"]
+    ends = data.load("equity_quarter_end").query("ticker == 'IREN'").set_index("date")["close_adj_usd"]
+    for window, start in (("year to date", "2024-12-31"), ("3 months", "2025-06-30"), ("12 months", "2024-09-30")):
+        assert 1 + made[window] / 100 == pytest.approx(ends["2025-09-30"] / ends[start], rel=1e-3)
+
+
+def planted(quoted: dict[str, float], months: int) -> pd.DataFrame:
+    """Three shares that gain what is quoted, evenly, in the months up to 2025-11-10; a fall by half comes before."""
+    days = pd.bdate_range("2024-01-01", "2026-07-24")
+    first = pd.Timestamp("2025-11-10") - pd.DateOffset(months=months)
+    inside = (days > first) & (days <= "2025-11-10")
+    fall = np.where((days <= first) & (days > first - pd.Timedelta(days=30)), 0.97, 1.0)
+    rise = {name: np.where(inside, (1 + gain / 100) ** (1 / inside.sum()), 1.0) for name, gain in quoted.items()}
+    return pd.DataFrame(rise, days).mul(fall, axis=0) - 1
+
+
+@pytest.mark.parametrize(("months", "verdict"), [(3, "wrong scope"), (9, "wrong scope"), (20, "contradicted")])
+def test_the_window_that_gives_the_figures_is_found(table: pd.DataFrame, months: int, verdict: str):
+    """Three and nine months are spans in which gains are quoted; twenty is not, so no window has the figures."""
+    told = table[table["quantity"] == "ytd_return_pct"]
+    quoted = {"IREN": 987.0, "HUT": 249.0, "CORZ": 131.0}
+    findings = claims.equity_findings(told, equity(returns=planted(quoted, months)))
+    assert {str(finding.verdict) for finding in findings.values()} == {verdict}
+    if verdict == "wrong scope":
+        assert all(f"{months} months from" in finding.found for finding in findings.values())
+
+
+def test_any_three_figures_may_find_a_window():
+    """Figures of one row are met exactly; figures of random rows are met as nearly about as often as chance says."""
+    rng = np.random.default_rng(12)
+    gained = pd.DataFrame(100 * np.expm1(rng.normal(0.3, 0.4, (60, 3))), columns=list("ABC"))
+    exact = dict(gained.iloc[7])
+    assert claims.chance_of_a_window(gained, exact, 400, np.random.default_rng(1)) < 0.03
+    found = [
+        claims.chance_of_a_window(
+            gained, {c: float(gained[c].iloc[rng.integers(60)]) for c in "ABC"}, 99, np.random.default_rng(k)
+        )
+        for k in range(200)
+    ]
+    assert 0.05 <= np.mean(np.array(found) <= 0.10) <= 0.16
+
+
+def test_equity_claims_wait_for_their_time(table: pd.DataFrame):
+    told = table[table["subject"] == "equity"]
+    early = equity_verdicts(told, equity("2025-11-15"))
+    assert set(early.values()) == {"cannot be tested"}
+    later = claims.equity_findings(told, equity("2025-12-31"))
+    assert str(later["PK-67"].verdict) == "wrong scope"
+    assert "2026" not in "".join(finding.found for finding in later.values())
+
+
+def test_listings_are_dated_by_the_first_close():
+    days = claims.listing_days(equity().returns)
+    assert {name: f"{days[name]:%Y-%m-%d}" for name in ("IREN", "CORZ", "CORZ_OLD")} == {
+        "IREN": "2021-11-17", "CORZ": "2024-01-24", "CORZ_OLD": "2022-01-20",
+    }  # fmt: skip
+    assert pd.isna(days["MARA"])

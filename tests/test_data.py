@@ -17,11 +17,16 @@ from wattshift.refusal import Refusal
 from wattshift.units import BLOCKS_PER_DAY, HASHES_PER_DIFFICULTY, SECONDS_PER_BLOCK
 
 TABLES = [
+    "ai_deals",
     "asic_models",
     "btc_network_daily",
     "btc_price_tail_coinbase",
     "claims",
     "difficulty_retargets",
+    "equity_quarter_end",
+    "equity_returns_daily",
+    "factors_daily",
+    "fundamentals_quarterly",
     "halvings",
     "mining_regulation_events",
     "sources",
@@ -517,3 +522,63 @@ def test_cards_are_plain_yaml_with_distinct_fields():
         text = (data.folder() / f"{name}.yml").read_text()
         top = re.findall(r"^(\w+):", text, flags=re.MULTILINE)
         assert sorted(top) == sorted(yaml.safe_load(text))
+
+
+@pytest.fixture(scope="module")
+def returns() -> pd.DataFrame:
+    return data.load("equity_returns_daily").set_index("date")
+
+
+def test_bitcoin_at_the_new_york_close_moves_with_the_funds_and_at_midnight_utc_it_does_not(returns: pd.DataFrame):
+    """The funds trade until 16:00 in New York; the day of BTC_USD_UTC ends three to four hours later."""
+    pairs = returns[["IBIT", "BTC_USCLOSE", "BTC_USD_UTC"]].dropna()
+    assert len(pairs) > 600
+    assert pairs.corr().loc["IBIT", "BTC_USCLOSE"] > 0.999
+    assert 0.85 < pairs.corr().loc["IBIT", "BTC_USD_UTC"] < 0.95
+
+
+def test_two_securities_named_core_scientific_never_trade_on_one_day(returns: pd.DataFrame):
+    old, new = returns.CORZ_OLD.dropna(), returns.CORZ.dropna()
+    assert old.index[-1] == pd.Timestamp("2022-12-30")  # the chapter 11 filing was on 2022-12-21
+    assert new.index[0] > pd.Timestamp("2024-01-23")  # relisted on 2024-01-24
+    assert returns.CORZ_OLD.loc["2022-12-21"] < -0.4
+
+
+def test_factors_are_percent_and_end_before_the_returns(returns: pd.DataFrame):
+    """SPY is nearly the market (without small firms): its return in percent rises by 0.96 per 1 of MKT_RF."""
+    factors = data.load("factors_daily").set_index("date")
+    assert factors.index.equals(returns.index)
+    both = pd.concat([100 * returns.SPY, factors.MKT_RF], axis=1).dropna()
+    assert np.polyfit(both.MKT_RF, both.SPY, 1)[0] == pytest.approx(0.96, abs=0.02)
+    assert factors.MKT_RF.last_valid_index() == pd.Timestamp("2026-04-30")
+    assert factors.TBILL_13W.notna().all()
+
+
+def test_quarter_ends_are_the_quarters_of_the_fundamentals_and_agree_with_the_returns(returns: pd.DataFrame):
+    ends, results = data.load("equity_quarter_end"), data.load("fundamentals_quarterly")
+    quarters = [
+        frozenset(zip(t.ticker, t[d].dt.to_period("Q"), strict=True))
+        for t, d in ((ends, "date"), (results, "period_end"))
+    ]
+    assert quarters[0] == quarters[1]
+    last = {group.index[-1] for _, group in returns.groupby(returns.index.to_period("Q"))}
+    assert set(ends.date) <= last
+    path = (1 + returns).cumprod()
+    for ticker, rows in ends.groupby("ticker"):
+        closes = rows.set_index("date").close_adj_usd
+        assert (path[ticker].loc[closes.index].pct_change() - closes.pct_change()).abs().max() < 0.005  # 4 digits
+
+
+def test_net_debt_is_debt_less_cash_where_both_are_known():
+    results = data.load("fundamentals_quarterly")
+    both = results.dropna(subset=["cash_usd_m", "debt_usd_m", "net_debt_usd_m"])
+    assert len(both) >= 10
+    assert (both.debt_usd_m - both.cash_usd_m - both.net_debt_usd_m).abs().max() < 0.11
+
+
+def test_days_of_deals_are_days_of_trading(returns: pd.DataFrame):
+    deals = data.load("ai_deals")
+    assert deals.event_date.isin(returns.index).all()
+    assert (deals.event_date >= deals.announce_date).all()
+    assert set(deals.ticker) - set(returns.columns) == {"SECTOR"}
+    assert deals.confounders.notna().sum() == 15

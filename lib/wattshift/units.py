@@ -108,6 +108,7 @@ Level = Annotated[float, Unit("share of 1", "coverage of a band", 0.9, 0.5, 0.99
 
 # Time, counts and the chain.
 Days = Annotated[int, Unit("days", "length of time", 360, 1, 10_000)]
+EventDay = Annotated[int, Unit("trading days", "distance from the day of an event", -1, -250, 250)]
 Hours = Annotated[float, Unit("hours", "length of time", 24.0, 0.01, 100_000.0)]
 Years = Annotated[float, Unit("years", "length of time", 4.0, 0.1, 100.0)]
 HalvingNumber = Annotated[int, Unit("", "which of the halvings so far", 4, 1, 4)]
@@ -117,9 +118,10 @@ Paths = Annotated[int, Unit("paths", "how many simulated futures", 20_000, 100, 
 Seed = Annotated[int, Unit("", "seed of the random numbers", 840000, 0, 2**32 - 1, grouped=False)]
 Day = Annotated[str, Unit("", "a day of the calendar", "2026-06-01", "2009-01-03", "2140-12-31")]
 
-# Words. Which machines exist is known to the table asic_models, so the notebook checks the name against it.
+# Words. Which machines and tickers exist is known to tables alone, so the notebook checks the name against its own.
 Text = Annotated[str, Unit("", "a line of text", "West Texas site", 1, 200)]
 RigModel = Annotated[str, Unit("", "a mining machine's model name", "Antminer S21", 1, 80)]
+Ticker = Annotated[str, Unit("", "a share, fund or coin by its short name", "IREN", 1, 12)]
 
 # Changes. -0.3 is a fall by 30 per cent; a fall by everything would leave nothing to divide by.
 RelativeChange = Annotated[float, Unit("share of 1", "a change, relative to what was", -0.3, -0.99, 10.0)]
