@@ -253,6 +253,7 @@ def test_shares_listed_at_different_times_are_set_beside_the_same_days():
         ({"clock": "new york"}, "clock: 'new york' is not known; allowed is one of us-close, utc, fund"),
         ({"frequency": "yearly"}, "allowed is one of daily, weekly, monthly"),
         ({"kind": "arithmetic"}, "allowed is one of simple, log"),
+        ({"ai_basket": ["QQQ"], "orthogonal_ai": True}, "ai is made of nasdaq: nothing is left once that is taken out"),
         ({"ai_basket": ["CRWV"], "end": "2025-04-01"}, r"ai \(CRWV\) is known on 2 of these periods"),
         ({"frequency": "monthly", "start": "2025-01-02"}, "MARA has 17 monthly returns"),
     ],

@@ -218,9 +218,10 @@ def deals(rows: pd.DataFrame, xlabel: str) -> Figure:
             some = part[part["counted"] == counted]
             ax.plot(some["car"], place.loc[some.index], "o", markersize=5, color=colours[kind],
                     markerfacecolor=colours[kind] if counted else "white")  # fmt: skip
-        best = part["car"].idxmax()
-        ax.annotate(str(kind), (float(part["car"].max()), float(place.to_numpy()[rows.index.get_loc(best)])), (8, 0), textcoords="offset points", va="center",
-                    fontsize=8, color=draw.readable(colours[kind]))  # fmt: skip
+        top = int(part["car"].argmax())
+        best = (float(part["car"].iloc[top]), float(place.loc[part.index].iloc[top]))
+        ax.annotate(str(kind), best, (8, 0), textcoords="offset points", va="center", fontsize=8,
+                    color=draw.readable(colours[kind]))  # fmt: skip
     ax.axvline(0, color=draw.MUTED, linewidth=0.8)
     ax.set_yticks(place, list(rows["name"]), fontsize=7)
     ax.set(ylim=(-len(rows) + 0.4, 0.6), xlabel=xlabel)

@@ -141,6 +141,8 @@ def without(series: "pd.Series[float]", others: pd.DataFrame) -> "pd.Series[floa
         raise Refusal(f"{' and '.join(map(str, x))} move as one or not at all, so nothing can be taken out by them.")
     slopes = np.linalg.lstsq(centred.to_numpy(), y.to_numpy(), rcond=None)[0]
     left: pd.Series[float] = y - centred.to_numpy() @ slopes
+    if left.std() <= 1e-9 * y.std():
+        raise Refusal(f"{series.name} is made of {' and '.join(map(str, x))}: nothing is left once that is taken out.")
     return left.reindex(series.index)
 
 
