@@ -316,8 +316,7 @@ def _wild(of: Sample, least: int, rng: np.random.Generator, draws: int, block: i
 class DateSet:
     """The day of a break, named by the last day of the old regime.
 
-    last     : least-squares estimate
-    table    : the moving coefficients before and after it, and their change
+    last, table: as `best_day` gives them
     low, high: Bai's (1997) interval, cut to the days that were looked at
     likely   : days that the likelihood ratio keeps; wide : days that Elliott & Müller's test keeps (may be empty)
     coverage : of all three
@@ -330,6 +329,24 @@ class DateSet:
     likely: "pd.Index[Any]"
     wide: "pd.Index[Any]"
     coverage: float
+
+
+def best_day(
+    y: "pd.Series[float]", x: pd.DataFrame, moving: Sequence[str] | None = None, trim: float = 0.15
+) -> tuple[Any, pd.DataFrame]:
+    """Last day of the old regime by least squares, and the moving coefficients before and after it and their change.
+
+    >>> from statsmodels.datasets import nile
+    >>> flow = nile.load_pandas().data.set_index("year")["volume"].astype(float)
+    >>> day, table = best_day(flow, pd.DataFrame(index=flow.index))
+    >>> int(day), table.round(1).values.tolist()
+    (1898, [[1097.8, 850.0, -247.8]])
+    """
+    of = sample(y, x, moving)
+    places = _candidates(len(of.y), of.x.shape[1], trim)
+    split = _split(of, places)
+    s = int(places[(split.score * split.delta).sum(axis=1).argmax()])
+    return of.days[s - 1], _regimes(of, s)[0]
 
 
 def date_set(
