@@ -8,6 +8,7 @@ from statsmodels.datasets import nile
 from statsmodels.tools import add_constant
 
 from wattshift import breaks
+from wattshift.loadings import regress
 from wattshift.refusal import Refusal
 
 FLOW = nile.load_pandas().data.set_index("year")["volume"].astype(float)
@@ -147,10 +148,32 @@ def test_a_planted_break_is_found_dated_and_sized():
     when = breaks.date_set(y, x, ["bitcoin"])
     assert when.low <= x.index[499] <= when.high
     assert x.index[499] in when.likely
-    assert abs(when.table.loc["bitcoin", "change"] + 1.2) < 2.5 * when.table.loc["bitcoin", "se"]
+    told = breaks.change_at(y, x, x.index[499], ["bitcoin"], "newey-west").loc["bitcoin"]
+    assert told["low"] < -1.2 < told["high"] < 0
     assert when.table.loc["bitcoin", "before"] == pytest.approx(2.0, abs=0.2)
     rows = breaks.sequential(y, x, ["bitcoin"], rng=np.random.default_rng(1), draws=199)
     assert rows.index.tolist() == [when.last]
+
+
+def test_a_change_of_all_coefficients_is_the_difference_of_two_regressions():
+    """With everything free on either side the two halves know nothing of each other, so their variances add up."""
+    y, x = market(5, 500, before=2.0, after=1.0, last=300)
+    day = x.index[299]
+    sides = [regress(y[part], x[part], "hc0").table() for part in (x.index <= day, x.index > day)]
+    told = breaks.change_at(y, x, day, covariance="hc0")
+    np.testing.assert_allclose(told["change"], sides[1]["coef"] - sides[0]["coef"], rtol=1e-9)
+    np.testing.assert_allclose(told["se"], np.hypot(sides[0]["se"], sides[1]["se"]), rtol=1e-9)
+    slow = breaks.change_at(y, x, day, covariance="newey-west")
+    assert (slow["change"] == told["change"]).all()
+    assert (slow["se"] != told["se"]).all()
+
+
+def test_bais_interval_stays_within_the_days_looked_at():
+    """With almost no change the interval would be longer than the sample."""
+    y, x = market(6, 400, before=1.5, after=1.5)
+    found = breaks.date_set(y, x, ["bitcoin"], trim=0.2)
+    path = breaks.break_path(y, x, ["bitcoin"], trim=0.2)
+    assert (found.low, found.high) == (path.index[0], path.index[-1])
 
 
 def test_two_planted_breaks_are_found_one_after_the_other():

@@ -279,11 +279,12 @@ def test_an_open_end_stays_open():
 # ---------------------------------------------------------------- the claims on equity
 
 
-def equity(as_of: str = "2026-07-24", **changed: pd.DataFrame) -> EquityEvidence:
+def equity(as_of: str = "2026-07-24", **changed: object) -> EquityEvidence:
     given_tables = {
         "returns": data.load("equity_returns_daily").set_index("date"),
         "fundamentals": data.load("fundamentals_quarterly"),
     }
+    changed = {"miners": ("CLSK", "HUT", "MARA", "RIOT"), **changed}
     return EquityEvidence(**{**given_tables, **changed}, as_of=pd.Timestamp(as_of))
 
 
@@ -309,6 +310,20 @@ def test_verdicts_on_the_equity_claims(table: pd.DataFrame):
         "PK-69": "wrong scope",  # +63 % and +129 %
         "PK-71": "cannot be tested",
     }
+
+
+def test_what_came_is_of_the_miners_given_with_revenue_where_it_is_claimed(table: pd.DataFrame):
+    """By hand from the filings: CLSK 181.180/162.306, HUT 41.299/35.215 (its fourth quarter of 2024 is not in the
+    table), MARA 202.314/214.400, RIOT 180.229/84.800; the median is of the middle two, 1.1163 and 1.1728."""
+    told = table[table["claim_id"].isin(["PK-03", "PK-71"])]
+    findings = claims.equity_findings(told, equity())
+    assert findings["PK-03"].numbers["revenue"] == pytest.approx((181.180 / 162.306 + 41.299 / 35.215) / 2, abs=1e-9)
+    assert "rose in 3 of the 4 with both" in findings["PK-03"].found
+    assert "revenue" not in findings["PK-71"].found
+    assert findings["PK-71"].found.startswith("4 miners from")
+    one = claims.equity_findings(told, equity(miners=("MARA",)))["PK-03"]
+    year = equity().returns.loc["2025", "MARA"]
+    assert one.numbers["gain"] == pytest.approx(float((1 + year).prod()) - 1, rel=1e-9)
 
 
 def test_gains_agree_with_the_prices_of_quarter_ends():

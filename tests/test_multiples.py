@@ -149,6 +149,14 @@ def test_net_cash_above_market_value_has_no_enterprise_split():
     assert (row["form"], row["why"]) == ("market", "enterprise value not above zero")
 
 
+def test_coins_bought_with_debt_move_only_the_split_of_the_multiple():
+    """A loan of 300 for bitcoin, which net debt leaves out: EV/R and M/EV cancel, 0 = ln 1.5 - ln 1.5; M/R stays."""
+    parts = multiples.decompose(levels((10, 100, 1, 60, 0)), levels((10, 100, 1, 60, 300))).iloc[0]
+    assert parts["ev_multiple"] == pytest.approx(np.log(1.5), abs=1e-12)
+    assert parts["equity_share"] == pytest.approx(-np.log(1.5), abs=1e-12)
+    assert parts["multiple"] == pytest.approx(0, abs=1e-12)
+
+
 def test_coverage_counts_what_is_there():
     facts = results("AAA", "2024Q1", [1.0] * 8, net_income_usd_m=[1.0] * 4 + [-9.0] * 4)
     table = multiples.quarters(facts, closes("AAA", "2024Q1", [1.0] * 8), 45)
@@ -159,20 +167,8 @@ def test_coverage_counts_what_is_there():
     }  # fmt: skip
 
 
-def test_variance_shares_find_a_planted_mix():
-    """Price = revenue + multiple, independent with variances 1 and 3: shares 1/4 and 3/4 (5,000 rows, seed 3)."""
-    rng = np.random.default_rng(3)
-    revenue, multiple = rng.normal(0, 1, 5_000), rng.normal(0, np.sqrt(3), 5_000)
-    shares = multiples.variance_shares(
-        pd.DataFrame({"price": revenue + multiple, "revenue": revenue, "price_to_revenue": multiple})
-    )
-    assert shares["revenue"] == pytest.approx(0.25, abs=0.02)
-    assert sum(shares.values()) == pytest.approx(1, abs=1e-9)
-
-
 def test_refusals_are_one_plain_sentence():
     table = multiples.quarters(results("AAA", "2024Q1", [1.0] * 3), closes("AAA", "2024Q1", [1.0] * 3), 45)
-    flat = pd.DataFrame({"price": [1.0] * 3, "revenue": [1.0] * 3, "price_to_revenue": [0.0] * 3})
     for refused, words in (
         (lambda: multiples.quarters(table, table, -1), "-1 days"),
         (lambda: multiples.quarters(table.head(0), table, 45), "no quarterly result"),
@@ -181,8 +177,6 @@ def test_refusals_are_one_plain_sentence():
         (lambda: multiples.decompose(levels((0, 1, 1, 1, 1)), levels((1, 1, 1, 1, 1))), "above zero"),
         (lambda: multiples.decompose(levels((1, 1, 1, 1, 1)), levels((1, 1, 1, 1, 1)).head(0)), "1 rows before"),
         (lambda: multiples.decompose(table[["price_usd"]], table), "missing: income"),
-        (lambda: multiples.variance_shares(flat), "moved alike"),
-        (lambda: multiples.variance_shares(flat.head(2)), "3 at least"),
     ):
         with pytest.raises(Refusal, match=words) as said:
             refused()

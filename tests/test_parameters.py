@@ -355,8 +355,8 @@ def test_all_stands_for_every_option_of_a_list() -> None:
     assert CONTRACT.validate({"laws": " All "})["laws"] == ("flat", "trend")
     assert [laws.text_of(value) for value in (("trend", "flat"), ("flat",), ("flat", "flat"))] == [
         "all",
-        "flat",
-        "flat; flat",
+        "[flat]",
+        "[flat, flat]",
     ]
     assert laws.range == "flat, trend, all"
     assert "not a list in square brackets" in refusal("prices", "all")  # prices have no options

@@ -248,13 +248,22 @@ def test_shares_listed_at_different_times_are_set_beside_the_same_days():
         ({"start": "2026-07-24", "end": "2021-01-05"}, "its start must lie before its end"),
         ({"end": "2021-01-29"}, "there are 18 trading days; at least 30 are needed"),
         ({"start": "2030-01-01", "end": "2031-01-01"}, "there are 0 trading days; at least 30 are needed"),
-        ({"end": "2021-11-30"}, "IREN has 8 daily returns from 2021-01-05 to 2021-11-30; at least 30 are needed"),
+        (
+            {"tickers": ["MARA", "IREN", "RIOT"], "end": "2021-11-30"},
+            "IREN has 8 daily returns from 2021-01-05 to 2021-11-30; at least 30 are needed: "
+            r"leave it out, tickers=\[MARA, RIOT\].",
+        ),
+        ({"end": "2021-11-30", "called": "placebo"}, "8 daily returns from 2021-01-05 to 2021-11-30; at least 30 are"),
         ({"clock": "fund", "tickers": ["MARA"], "end": "2021-10-29"}, r"bitcoin \(IBIT, BITO\) is known on 7 of these"),
         ({"clock": "new york"}, "clock: 'new york' is not known; allowed is one of us-close, utc, fund"),
         ({"frequency": "yearly"}, "allowed is one of daily, weekly, monthly"),
         ({"kind": "arithmetic"}, "allowed is one of simple, log"),
         ({"ai_basket": ["QQQ"], "orthogonal_ai": True}, "ai is made of nasdaq: nothing is left once that is taken out"),
-        ({"ai_basket": ["CRWV"], "end": "2025-04-01"}, r"ai \(CRWV\) is known on 2 of these periods"),
+        (
+            {"ai_basket": ["NVDA", "CRWV"]},
+            "CRWV is known from 2025-03-31 to 2026-07-31 and the window runs from 2021-01-05",
+        ),
+        ({"ai_basket": ["BTC_USCLOSE"]}, "AI basket: BTC_USCLOSE is bitcoin"),
         ({"frequency": "monthly", "start": "2025-01-02"}, "MARA has 17 monthly returns"),
     ],
 )

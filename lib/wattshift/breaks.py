@@ -31,7 +31,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from wattshift.loadings import ALPHA, regress
+from wattshift.loadings import ALPHA, Covariance, LagRule, regress
 from wattshift.refusal import Refusal
 from wattshift.returns import FEWEST, among
 
@@ -316,9 +316,8 @@ def _wild(of: Sample, least: int, rng: np.random.Generator, draws: int, block: i
 class DateSet:
     """The day of a break, named by the last day of the old regime.
 
-    last     : least-squares estimate
-    table    : the moving coefficients before and after it, as `change_at` gives them, the day taken as known
-    low, high: Bai's (1997) interval
+    last, table: as `best_day` gives them
+    low, high: Bai's (1997) interval, cut to the days that were looked at
     likely   : days that the likelihood ratio keeps; wide : days that Elliott & Müller's test keeps (may be empty)
     coverage : of all three
     """
@@ -330,6 +329,24 @@ class DateSet:
     likely: "pd.Index[Any]"
     wide: "pd.Index[Any]"
     coverage: float
+
+
+def best_day(
+    y: "pd.Series[float]", x: pd.DataFrame, moving: Sequence[str] | None = None, trim: float = 0.15
+) -> tuple[Any, pd.DataFrame]:
+    """Last day of the old regime by least squares, and the moving coefficients before and after it and their change.
+
+    >>> from statsmodels.datasets import nile
+    >>> flow = nile.load_pandas().data.set_index("year")["volume"].astype(float)
+    >>> day, table = best_day(flow, pd.DataFrame(index=flow.index))
+    >>> int(day), table.round(1).values.tolist()
+    (1898, [[1097.8, 850.0, -247.8]])
+    """
+    of = sample(y, x, moving)
+    places = _candidates(len(of.y), of.x.shape[1], trim)
+    split = _split(of, places)
+    s = int(places[(split.score * split.delta).sum(axis=1).argmax()])
+    return of.days[s - 1], _regimes(of, s)[0]
 
 
 def date_set(
@@ -355,9 +372,9 @@ def date_set(
     split = _split(of, places)
     rss = of.u @ of.u - (split.score * split.delta).sum(axis=1)
     best = int(rss.argmin())
-    s, delta, n = int(places[best]), split.delta[best], len(of.y)
+    s, delta = int(places[best]), split.delta[best]
     z = of.x[:, of.at]
-    table, u = _change(of, s)
+    table, u = _regimes(of, s)
     sides = []  # per regime: drift per day and standard deviation of the objective around the break
     for part in (slice(None, s), slice(s, None)):
         moved = z[part] @ delta
@@ -367,45 +384,55 @@ def date_set(
     return DateSet(
         of.days[s - 1],
         table,
-        of.days[max(0, s - math.ceil(late) - 1)],
-        of.days[min(n - 1, s + math.ceil(-early) - 1)],
+        of.days[max(int(places[0]), s - math.ceil(late)) - 1],
+        of.days[min(int(places[-1]), s + math.ceil(-early)) - 1],
         of.days[places[rss - rss[best] <= _kept_distance(rates[0], rates[1], coverage)] - 1],
         _elliott_mueller(of, places, coverage),
         coverage,
     )
 
 
-def _change(of: Sample, s: int) -> tuple[pd.DataFrame, Floats]:
-    """The table of `change_at` for a break after s days, and the residuals."""
-    n, k = of.x.shape
-    full = np.column_stack([of.x, of.x[:, of.at] * (np.arange(n) >= s)[:, None]])
+def _regimes(of: Sample, s: int) -> tuple[pd.DataFrame, Floats]:
+    """The moving coefficients before and after a break after s days, their change, and the residuals."""
+    k = of.x.shape[1]
+    full = np.column_stack([of.x, of.x[:, of.at] * (np.arange(len(of.y)) >= s)[:, None]])
     coef = np.linalg.lstsq(full, of.y, rcond=None)[0]
-    u = of.y - full @ coef
-    bread = np.linalg.inv(full.T @ full)
-    middle = (full * u[:, None]).T @ (full * u[:, None]) * (n / (n - full.shape[1]))
-    before, change, se = coef[of.at], coef[k:], np.sqrt(np.diag(bread @ middle @ bread))[k:]
-    columns = {"before": before, "after": before + change, "change": change, "se": se}
-    return pd.DataFrame(columns, index=[of.names[i] for i in of.at]), u
+    columns = {"before": coef[of.at], "after": coef[of.at] + coef[k:], "change": coef[k:]}
+    return pd.DataFrame(columns, index=[of.names[i] for i in of.at]), of.y - full @ coef
 
 
-def change_at(y: "pd.Series[float]", x: pd.DataFrame, last: Any, moving: Sequence[str] | None = None) -> pd.DataFrame:
+def change_at(
+    y: "pd.Series[float]",
+    x: pd.DataFrame,
+    last: Any,
+    moving: Sequence[str] | None = None,
+    covariance: Covariance = "hc1",
+    lag_rule: LagRule = "newey-west-1994",
+) -> pd.DataFrame:
     """How the moving coefficients changed after a day that was not chosen by looking at these returns.
 
     last : last day of the old regime; FEWEST days are needed on either side
-    One row a coefficient: before, after, change, se (White's HC1), p (normal, two-sided, of no change). With a day that
+    covariance, lag_rule : of the errors, as in `loadings.regress`
+    One row a coefficient: before, after, change, se, low, high (95 %), p (two-sided, of no change). With a day that
     `date_set` finds such a p would mean nothing.
 
     >>> from statsmodels.datasets import nile
     >>> flow = nile.load_pandas().data.set_index("year")["volume"].astype(float)
-    >>> change_at(flow, pd.DataFrame(index=flow.index), 1902).round(1).values.tolist()  # the dam of Aswan
-    [[1060.0, 853.2, -206.8, 32.6, 0.0]]
+    >>> told = change_at(flow, pd.DataFrame(index=flow.index), 1902)  # the dam of Aswan
+    >>> told[["before", "after", "change", "se"]].round(1).values.tolist()
+    [[1060.0, 853.2, -206.8, 32.6]]
     """
     of = sample(y, x, moving)
     s = int((of.days <= last).sum())
     if not FEWEST <= s <= len(of.y) - FEWEST:
         raise Refusal(f"{min(s, len(of.y) - s)} days on one side of {last}; {FEWEST} are needed on either")
-    table = _change(of, s)[0]
-    return table.assign(p=2 * special.ndtr(-(table["change"] / table["se"]).abs()))
+    table = _regimes(of, s)[0]
+    late = pd.DataFrame(
+        of.x[:, of.at] * (np.arange(len(of.y)) >= s)[:, None], of.days, [f"new {n}" for n in table.index]
+    )
+    fit = regress(y, pd.concat([x.loc[of.days], late], axis=1), covariance, lag_rule, most_inflation=math.inf)
+    told = fit.table().loc[list(late), ["se", "low", "high", "p"]]
+    return table.join(told.set_axis(table.index))
 
 
 def argmax_quantiles(

@@ -549,11 +549,13 @@ class EquityEvidence:
 
     returns      : simple daily total returns by trading day, a column a security (table equity_returns_daily)
     fundamentals : table fundamentals_quarterly
+    miners       : the shares that stand for the miners where a claim names none, columns of `returns`
     as_of        : last day known
     """
 
     returns: pd.DataFrame
     fundamentals: pd.DataFrame
+    miners: Sequence[str]
     as_of: pd.Timestamp
 
     @property
@@ -718,22 +720,50 @@ def _listed(claim: "pd.Series[str]", said: Period, evidence: EquityEvidence) -> 
 
 def _what_came(claim: "pd.Series[str]", said: Period, evidence: EquityEvidence) -> Finding:
     """What states no figure gets no verdict, but what came is said: of the typical miner, over the time that the claim
-    speaks of where that is longer than a month, else after publication."""
+    speaks of where that is longer than a month, else after publication; of revenue too where the claim speaks of it."""
     reason = "is an opinion or expectation" if claim["test_kind"] == "opinion" else "states no figure"
     finding = cannot_be_tested(f"{reason}, which no data can meet or miss; beside it stands what came")
     appeared = published(claim["article"]) or said
     first, last = appeared.last + pd.Timedelta(days=1), evidence.end
     if said.last - said.first > pd.Timedelta(days=31):
         first, last = said.first, min(said.last, evidence.end)
-    miners = sorted(set(evidence.fundamentals["ticker"]) & set(evidence.known.columns))
-    after = evidence.known.loc[first:last, miners].dropna(axis=1)
+    after = evidence.known.loc[first:last, list(evidence.miners)].dropna(axis=1)
     if len(after) < 2 or not len(after.columns):
         return finding
     worth = (1 + after).cumprod().to_numpy()
     gain = float(np.median(worth[-1])) - 1
     fall = float(np.median((1 - worth / np.maximum.accumulate(np.maximum(worth, 1.0))).max(axis=0)))
     found = (
-        f"{len(after.columns)} miners from {after.index[0]:%Y-%m-%d} to {after.index[-1]:%Y-%m-%d}: median gain "
+        f"{len(after.columns)} miner{'s' if len(after.columns) > 1 else ''} "
+        f"from {after.index[0]:%Y-%m-%d} to {after.index[-1]:%Y-%m-%d}: median gain "
         f"{'−' if gain < 0 else '+'}{abs(gain):.0%}, median deepest fall {fall:.0%}"
     )
-    return replace(finding, found=found, numbers={"gain": gain, "fall": fall})
+    numbers = {"gain": gain, "fall": fall}
+    earned = revenue_ratios(evidence.fundamentals, list(after.columns), first, last)
+    if "revenue" in claim["claim_en"] and len(earned):
+        numbers["revenue"] = float(np.median(earned))
+        found += (
+            "; revenue, their latest quarter of that time to the same a year before: rose in "
+            f"{int((earned > 1).sum())} of the {len(earned)} with both, median {numbers['revenue']:.2f} times"
+        )
+    return replace(finding, found=found, numbers=numbers)
+
+
+def revenue_ratios(
+    fundamentals: pd.DataFrame, tickers: Sequence[str], first: pd.Timestamp, last: pd.Timestamp
+) -> "pd.Series[float]":
+    """Revenue of each company's latest quarter that ends in first..last, over that of the same quarter a year before.
+
+    fundamentals : table fundamentals_quarterly. Index: the tickers that have a quarter with both; others are left out.
+
+    >>> ends = pd.to_datetime(["2024-03-31", "2024-06-30", "2025-03-31"])
+    >>> rows = pd.DataFrame({"ticker": "A", "period_end": ends, "revenue_usd_m": [10.0, 30.0, 15.0]})
+    >>> revenue_ratios(rows, ["A", "B"], pd.Timestamp("2025-01-01"), pd.Timestamp("2025-12-31")).to_dict()
+    {'A': 1.5}
+    """
+    known = fundamentals[fundamentals["ticker"].isin(list(tickers))].dropna(subset=["revenue_usd_m"])
+    known = known.assign(quarter=pd.PeriodIndex(known["period_end"], freq="Q"))
+    earlier = known.assign(quarter=known["quarter"] + 4)
+    both = known.merge(earlier, on=["ticker", "quarter"], suffixes=("", "_before"))
+    both = both[both["period_end"].between(first, last)].sort_values("period_end").groupby("ticker").tail(1)
+    return (both["revenue_usd_m"] / both["revenue_usd_m_before"]).set_axis(both["ticker"]).sort_index()

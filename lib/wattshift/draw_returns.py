@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from wattshift import draw
@@ -142,16 +143,17 @@ def splits(panels: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
     return fig
 
 
-def contests(summed: pd.DataFrame, worlds: NDArray[np.float64], seen: float, ylabel: str, xlabel: str) -> Figure:
+def contests(summed: pd.DataFrame, worlds: NDArray[np.float64], seen: float, title: str, xlabel: str) -> Figure:
     """Running sums of loss differences over months, each line named; beside them simulated ones and the one seen.
 
-    summed: months (a PeriodIndex) by rules. worlds: one simulated difference a draw; seen: the one in the data.
+    summed: months (a PeriodIndex) by rules, in units of an unhedged month's loss. worlds: one simulated difference a
+    draw; seen: the one in the data.
     """
-    fig, (ax, beside) = draw.figure(1, 2, height=2.8, width_ratios=[1.7, 1])
+    fig, (ax, beside) = draw.figure(1, 2, height=2.3, width_ratios=[1.7, 1])
     days = summed.index.to_timestamp()  # type: ignore[attr-defined]
     lines = draw.curves(ax, days, {str(name): summed[name] for name in summed})
     ax.axhline(0, color=draw.MUTED, linewidth=0.8)
-    ax.set_ylabel(ylabel)
+    ax.set(title=title, ylabel="unhedged months")
     draw.dates(ax)
     draw.label_lines(ax, lines)
     beside.hist(100 * worlds, bins=24, color=draw.COLOURS["sky"], edgecolor="white", linewidth=0.4)
@@ -219,7 +221,8 @@ def deals(rows: pd.DataFrame, xlabel: str) -> Figure:
             ax.plot(some["car"], place.loc[some.index], "o", markersize=5, color=colours[kind],
                     markerfacecolor=colours[kind] if counted else "white")  # fmt: skip
         top = int(part["car"].argmax())
-        best = (float(part["car"].iloc[top]), float(place.loc[part.index].iloc[top]))
+        row = part.iloc[top]
+        best = (max(float(row["car"]), float(row["reach"])), float(place.loc[part.index].iloc[top]))
         ax.annotate(str(kind), best, (8, 0), textcoords="offset points", va="center", fontsize=8,
                     color=draw.readable(colours[kind]))  # fmt: skip
     ax.axvline(0, color=draw.MUTED, linewidth=0.8)
@@ -236,7 +239,7 @@ def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[Any], na
     panels: title -> coef, low, high, and where there are any line_low, line_high (the pale band), other (dashed),
     by date. marks: days of deals, small ticks at the foot. names: what coef and other are called, in the first panel.
     """
-    fig, grid = draw.figure(len(panels), 1, height=0.5 + 1.85 * len(panels), squeeze=False, sharex=True)
+    fig, grid = draw.figure(len(panels), 1, height=0.5 + 1.5 * len(panels), squeeze=False, sharex=True)
     for ax, (title, path) in zip(grid.flat, panels.items(), strict=True):
         if "line_low" in path:
             ax.fill_between(
@@ -246,7 +249,7 @@ def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[Any], na
         lines = {line: names[0]} if line is not None else {}
         seen = [path[name].dropna() for name in ("line_low", "line_high", "low", "high") if name in path]
         if "other" in path:
-            (other,) = ax.plot(path.index, path["other"], color=draw.INK, linewidth=0.9, linestyle=draw.DASHES[3])
+            (other,) = ax.plot(path.index, path["other"], color=draw.INK, linewidth=0.9, linestyle=draw.DASHES[1])
             lines[other] = names[1]
         ax.axhline(0, color=draw.MUTED, linewidth=0.8)
         for day in marks:
@@ -272,7 +275,7 @@ def many_loadings(panels: Mapping[str, Mapping[str, pd.DataFrame]], marks: Mappi
     panels: share -> loading -> coef, line_low, line_high by date. marks: share -> days of its deals. The axis follows
     the lines; bands that reach beyond it are cut.
     """
-    fig, axes = draw.small_multiples(list(panels), columns=3, row_height=1.35, sharey=True)
+    fig, axes = draw.small_multiples(list(panels), columns=4, row_height=1.3, sharey=True)
     for ax, (share, paths) in zip(axes, panels.items(), strict=True):
         for place, (name, path) in enumerate(paths.items()):
             look = draw.style((0, 4)[place])
@@ -301,10 +304,10 @@ def break_days(rows: pd.DataFrame, every_day: pd.DatetimeIndex, below: int) -> F
     further breaks), deals (days). every_day: all days of the sample, so that gaps in the sets show. below: rows from
     this one on stand under a rule (placebos).
     """
-    fig, ax = draw.figure(height=0.8 + 0.27 * len(rows))
+    fig, ax = draw.figure(height=1.2 + 0.2 * len(rows))
     for place, row in enumerate(rows.to_dict("records")):
         blue = draw.COLOURS["blue"] if row["sure"] else draw.MUTED
-        for days, width, colour, alpha in ((row["wide"], 1.2, draw.MUTED, 0.9), (row["likely"], 6.5, blue, 0.35)):
+        for days, width, colour, alpha in ((row["wide"], 1.2, draw.MUTED, 0.9), (row["likely"], 5.5, blue, 0.35)):
             kept = np.flatnonzero(every_day.isin(days))
             for run in np.split(kept, np.flatnonzero(np.diff(kept) > 1) + 1):
                 if len(run):
@@ -319,4 +322,15 @@ def break_days(rows: pd.DataFrame, every_day: pd.DatetimeIndex, below: int) -> F
     ax.set(ylim=(len(rows) - 0.4, -0.7), xlim=(every_day[0], every_day[-1]))
     ax.grid(visible=False, axis="y")
     draw.dates(ax)
+    blue, red = draw.COLOURS["blue"], draw.COLOURS["vermillion"]
+    marks: dict[str, dict[str, Any]] = {
+        "best day, a break is found": {"marker": "o", "color": blue, "linestyle": ""},
+        "best day, none is found": {"marker": "o", "color": draw.MUTED, "markerfacecolor": "white", "linestyle": ""},
+        "likelihood set": {"color": blue, "alpha": 0.35, "linewidth": 5.5},
+        "Elliott and Müller's set": {"color": draw.MUTED, "linewidth": 1.2},
+        "found one after the other": {"marker": "|", "color": draw.INK, "linestyle": "", "markersize": 9},
+        "AI deal": {"marker": "^", "color": red, "linestyle": "", "markersize": 3.6},
+    }
+    keys = [Line2D([], [], label=label, **({"markersize": 5} | look)) for label, look in marks.items()]
+    fig.legend(handles=keys, ncols=3, loc="outside lower center", fontsize=7)
     return fig

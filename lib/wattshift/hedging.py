@@ -270,6 +270,22 @@ def equal_accuracy(loss: Floats, rival: Floats, fewest: int = FEWEST_MONTHS) -> 
     return Comparison(share, test.statistic, test.p, n)
 
 
+def findable(difference: float, statistic: float, count: int, level: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true difference that a two-sided t test finds with the power given, in the units of `difference`.
+
+    difference, statistic : of a test that was made, so that their ratio is the standard error; count : its observations
+    (t quantile at 1 - level/2 plus t quantile at power, both with count - 1 degrees of freedom) x standard error
+    (Bloom 1995). Raises Refusal where the statistic is zero or missing: then no standard error can be read from it.
+
+    >>> round(findable(-0.01, -2.0, 60), 4)
+    0.0142
+    """
+    if not abs(statistic) > 0:
+        raise Refusal("a test without a statistic, or one of zero, shows no standard error to judge its power by")
+    reach = stats.t.ppf(1 - level / 2, count - 1) + stats.t.ppf(power, count - 1)
+    return float(reach * abs(difference / statistic))
+
+
 def clark_west(loss: Floats, rival: Floats, apart: Floats, fewest: int = FEWEST_MONTHS) -> Comparison:
     """Clark & West (2007): does a larger rule beat the smaller one that it holds? One-sided, normal.
 

@@ -9,7 +9,9 @@ company's revenue, S its shares, M = P S its market value and EV = M + net debt:
 
 The terms are revenue, dilution (minus the growth of the share count), the multiple, and the share of the enterprise
 that belongs to shareholders. In the first line P/R holds the multiple and dilution unseparated, and is called so. A
-*double play* (Davis & Davis: earnings and their multiple rise together) is both terms above zero. Revenue is the base
+*double play* (Davis & Davis: earnings and their multiple rise together) is both terms above zero. Net debt is debt less
+cash and leaves bitcoin out, so EV here is gross of a company's coins: what it borrows to hold them moves the last two
+terms against each other, while their sum, d ln(M/R), does not depend on it. Revenue is the base
 because it is positive whatever the profit; the version on earnings exists only where they are positive at both ends
 and is missing otherwise, since there is no logarithm of a loss.
 """
@@ -231,30 +233,6 @@ def coverage(table: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
     forms = pd.crosstab(split["ticker"], split["form"]).reindex(index=counts.index, columns=list(FORMS), fill_value=0)
     counts["spans"] = forms.sum(axis=1)
     return counts.join(forms).rename_axis("ticker").rename_axis(None, axis=1).reset_index()
-
-
-def variance_shares(split: pd.DataFrame) -> dict[str, float]:
-    """How much of the spread of price moves between rows goes with revenue, how much with price to revenue.
-
-    split : rows of `spans` over one stretch of time, a company each. The share of a part is cov(part, price) over
-    var(price); as the parts add to the price, the shares add to one, and either may lie outside 0 to 1 (the identity of
-    Cochrane 1992, across shares). It says which term goes with the price, not what moved it.
-    Raises Refusal for fewer than three rows with a split, or equal price moves.
-
-    >>> rows = pd.DataFrame({"price": [0.0, 1.0, 2.0], "revenue": [0.0, 0.25, 0.5], "price_to_revenue": [0, 0.75, 1.5]})
-    >>> variance_shares(rows)
-    {'revenue': 0.25, 'price_to_revenue': 0.75}
-    """
-    known = split.dropna(subset=["revenue"])
-    if len(known) < 3:
-        raise Refusal(f"{len(known)} shares have a split; a spread between shares needs 3 at least")
-    prices = known["price"].to_numpy(dtype=float)
-    moves = prices - prices.mean()
-    total = float(np.dot(moves, moves))
-    if total <= 1e-12 * max(1.0, float(np.abs(prices).max()) ** 2):
-        raise Refusal("all shares moved alike; there is no spread between them to share out")
-    parts = {name: known[name].to_numpy(dtype=float) for name in ("revenue", "price_to_revenue")}
-    return {name: float(np.dot(moves, part)) / total for name, part in parts.items()}
 
 
 def distances(table: pd.DataFrame) -> set[int]:

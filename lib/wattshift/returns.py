@@ -174,6 +174,7 @@ def sample(
     ai_basket: Sequence[str] = ("NVDA",),
     orthogonal_ai: bool = False,
     fewest: int = FEWEST,
+    called: str = "tickers",
 ) -> Sample:
     """Shares and factors between two days (both included), on one clock, in excess of the bill.
 
@@ -181,20 +182,30 @@ def sample(
     factor_table : MKT_RF, SMB, HML in percent a day and TBILL_13W in percent a year, by the same dates (factors_daily)
     frequency    : the periods, by compounding (factors too, as if held); kind : simple or log
     clock        : which bitcoin; ai_basket : equal weights in these; orthogonal_ai : less what moves with nasdaq
-    fewest       : periods that each share must have
+    fewest       : periods that each share must have; called : what a refusal calls the list of tickers
 
     Raises Refusal for a ticker, clock, frequency or kind that is not known, for days in the wrong order or too few of
     them, and for a share with too few periods.
     """
     among(kind, get_args(Kind), "kind of return")
-    check_tickers(tickers, table.columns, "tickers")
+    check_tickers(tickers, table.columns, called)
     check_tickers(ai_basket, table.columns, "AI basket")
+    coins = [name for name in ai_basket if any(name in columns for columns in CLOCKS.values())]
+    if coins:
+        raise Refusal(f"AI basket: {coins[0]} is bitcoin; the basket holds what stands for AI.")
     priced = pd.concat([bitcoin(table, clock), basket(table, ai_basket).rename("ai")], axis=1)
     for factor, fund in PRICED.items():
         priced[factor] = table[fund]
     free = factor_table[list(FACTORS)].rename(columns=dict(FACTORS)) / 100
     everything = pd.concat([table[list(tickers)], priced, free, bill_returns(factor_table["TBILL_13W"])], axis=1)
     everything = window(everything, start, end)
+    days = f"{everything.index[0]:%Y-%m-%d} to {everything.index[-1]:%Y-%m-%d}"
+    for name in ai_basket:
+        if table.loc[everything.index, name].isna().any():
+            raise Refusal(
+                f"AI basket: {name} is known {_span(table[name])} and the window runs from {days}; choose days that it "
+                "covers, or drop it."
+            )
     if frequency != "daily":
         everything = on_clock(everything, period_ends(pd.DatetimeIndex(everything.index), frequency))
     if kind == "log":
@@ -203,23 +214,26 @@ def sample(
     shares = shares.sub(bill, axis=0)
     have = shares.notna().sum()
     if have.min() < fewest:
-        short = str(have.idxmin())
+        short, rest = str(have.idxmin()), ", ".join(map(str, have.index[have >= fewest]))
         raise Refusal(
             f"{short} has {have.min()} {frequency} returns from {pd.Timestamp(start):%Y-%m-%d} to "
-            f"{pd.Timestamp(end):%Y-%m-%d}; at least {fewest} are needed."
+            f"{pd.Timestamp(end):%Y-%m-%d}; at least {fewest} are needed"
+            + (f": leave it out, {called}=[{rest}]." if rest else ".")
         )
     factors = pd.concat([everything[list(priced)].sub(bill, axis=0), everything[list(FACTORS.values())]], axis=1)
-    for name, listed in (("bitcoin", CLOCKS[clock]), ("ai", ai_basket)):
-        if factors[name].count() < fewest:
-            known = priced[name].dropna().index
-            span = f"from {known[0]:%Y-%m-%d} to {known[-1]:%Y-%m-%d}" if len(known) else "on no day"
-            raise Refusal(
-                f"{name} ({', '.join(listed)}) is known on {factors[name].count()} of these periods, at least {fewest} "
-                f"are needed; the table has it {span}."
-            )
+    if factors["bitcoin"].count() < fewest:
+        raise Refusal(
+            f"bitcoin ({', '.join(CLOCKS[clock])}) is known on {factors['bitcoin'].count()} of these periods, at least "
+            f"{fewest} are needed; the table has it {_span(priced['bitcoin'])}."
+        )
     if orthogonal_ai:
         factors["ai"] = without(factors["ai"], factors[["nasdaq"]])
     return Sample(shares, factors, bill)
+
+
+def _span(series: "pd.Series[float]") -> str:
+    known = series.dropna().index
+    return f"from {known[0]:%Y-%m-%d} to {known[-1]:%Y-%m-%d}" if len(known) else "on no day"
 
 
 def window(frame: Frame, start: str | pd.Timestamp, end: str | pd.Timestamp, fewest: int = FEWEST) -> Frame:
@@ -328,6 +342,18 @@ def check_tickers(
         if ticker not in names:
             near = difflib.get_close_matches(str(ticker).upper(), names, n=1, cutoff=0.0)
             raise Refusal(f"{what}: there is no {str(ticker)[:30]!r} in {where}; did you mean {near[0]}?")
+
+
+def check_apart(tickers: Sequence[str], others: Sequence[str], what: str, where: str) -> None:
+    """Refusal for a ticker that stands in both lists.
+
+    >>> check_apart(["IREN"], ["IREN", "MARA"], "placebo", "tickers")
+    Traceback (most recent call last):
+    wattshift.refusal.Refusal: placebo: IREN is one of the tickers too; take it out of one of the two lists.
+    """
+    both = [name for name in tickers if name in others]
+    if both:
+        raise Refusal(f"{what}: {both[0]} is one of the {where} too; take it out of one of the two lists.")
 
 
 def among(value: str, allowed: Sequence[str], what: str) -> None:

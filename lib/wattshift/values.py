@@ -103,18 +103,21 @@ class Type:
         '20,000'
         >>> Type("list", list[str], "choice", options=("hayes", "value"), many="list").text_of(["hayes", "value"])
         'all'
+        >>> Type("list", list[str], "text", many="list").text_of(["IREN", "CIFR"])  # as it may be typed
+        '[IREN, CIFR]'
         """
-        if value is None:
-            return "none"
         if isinstance(value, tuple | list) and self.all_options and set(value) == set(self.options):
             return "all"
         if isinstance(value, tuple | list):
-            return "; ".join(self.text_of(each) for each in value)
+            return f"[{', '.join(self._one_text(each, grouped=False) for each in value)}]"
+        return self._one_text(value, grouped=self.unit.grouped if self.unit else True)
+
+    def _one_text(self, value: Any, grouped: bool) -> str:
+        if value is None:
+            return "none"
         if isinstance(value, bool):
             return "true" if value else "false"
-        if isinstance(value, str):
-            return value
-        return plain(value, grouped=self.unit.grouped if self.unit else True)
+        return value if isinstance(value, str) else plain(value, grouped=grouped)
 
 
 def _without_none(annotation: Any) -> Any:
