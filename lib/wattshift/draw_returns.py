@@ -247,7 +247,7 @@ def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[Any], na
     panels: title -> coef, low, high, and where there are any line_low, line_high (the pale band), other (dashed),
     by date. marks: days of deals, small ticks at the foot. names: what coef and other are called, in the first panel.
     """
-    fig, grid = draw.figure(len(panels), 1, height=0.5 + 1.5 * len(panels), squeeze=False, sharex=True)
+    fig, grid = draw.figure(len(panels), 1, height=0.5 + 1.25 * len(panels), squeeze=False, sharex=True)
     for ax, (title, path) in zip(grid.flat, panels.items(), strict=True):
         if "line_low" in path:
             ax.fill_between(
@@ -297,6 +297,7 @@ def many_loadings(panels: Mapping[str, Mapping[str, pd.DataFrame]], marks: Mappi
         for day in marks.get(share, ()):
             ax.plot([day, day], [0, 0.07], color=draw.INK, linewidth=1.1, transform=ax.get_xaxis_transform())
         draw.dates(ax)
+        ax.tick_params(axis="x", labelsize=6)
     drawn = pd.concat([path["coef"] for paths in panels.values() for path in paths.values()])
     axes[0].set_ylim(*(drawn.agg(["min", "max"]) + np.array([-0.3, 0.15]) * (drawn.max() - drawn.min())))
     handles, labels = axes[0].get_legend_handles_labels()
