@@ -209,7 +209,10 @@ def layout(panel: Panel, sample: Sample, since: int = 0, untouched: bool = True)
         days = np.flatnonzero(fits)
         if len(days) < panel.window.length:
             names = ", ".join(panel.tickers[ticker[i]] for i in members)
-            raise Refusal(f"there is no day to which the events of {names} could be moved: give a longer sample.")
+            raise Refusal(
+                f"there is no day to which the events of {names} could be moved with windows of days "
+                f"{panel.window.first} to {panel.window.last}: give a shorter event window or a longer sample."
+            )
         starts.append(days)
     return Layout(ticker, offset, label, tuple(starts))
 
