@@ -247,7 +247,7 @@ def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[Any], na
     panels: title -> coef, low, high, and where there are any line_low, line_high (the pale band), other (dashed),
     by date. marks: days of deals, small ticks at the foot. names: what coef and other are called, in the first panel.
     """
-    fig, grid = draw.figure(len(panels), 1, height=0.5 + 1.25 * len(panels), squeeze=False, sharex=True)
+    fig, grid = draw.figure(len(panels), 1, height=0.4 + 1.1 * len(panels), squeeze=False, sharex=True)
     for ax, (title, path) in zip(grid.flat, panels.items(), strict=True):
         if "line_low" in path:
             ax.fill_between(
