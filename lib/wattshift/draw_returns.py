@@ -219,7 +219,7 @@ def deals(rows: pd.DataFrame, xlabel: str) -> Figure:
 
     rows: columns name, car, reach (half-width; fractions), kind (a colour each), counted (False: hollow).
     """
-    fig, ax = draw.figure(height=0.9 + 0.14 * len(rows))
+    fig, ax = draw.figure(height=0.7 + 0.12 * len(rows))
     colours = dict(zip(dict.fromkeys(rows["kind"]), draw.COLOURS.values(), strict=False))
     place = -pd.Series(range(len(rows)), index=rows.index, dtype=float)
     ax.hlines(place, -rows["reach"], rows["reach"], color=draw.MUTED, linewidth=4, alpha=0.25)
@@ -234,7 +234,7 @@ def deals(rows: pd.DataFrame, xlabel: str) -> Figure:
         ax.annotate(str(kind), best, (8, 0), textcoords="offset points", va="center", fontsize=8,
                     color=draw.readable(colours[kind]))  # fmt: skip
     ax.axvline(0, color=draw.MUTED, linewidth=0.8)
-    ax.set_yticks(place, list(rows["name"]), fontsize=6.5)
+    ax.set_yticks(place, list(rows["name"]), fontsize=6)
     ax.set(ylim=(-len(rows) + 0.4, 0.6), xlabel=xlabel)
     ax.grid(visible=False, axis="y")
     draw.percent(ax, "x")
