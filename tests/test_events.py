@@ -240,10 +240,12 @@ def test_the_deals_are_read_as_their_card_says(deals: pd.DataFrame) -> None:
     assert known["verified"].value_counts().to_dict() == {"yes": 23, "partial": 12, "no": 2}
     assert known.loc["CIFR-2025-09", ["kind", "rank", "money"]].tolist() == ["lease", "first", True]
     assert known.loc["WULF-2025-08a", ["rank", "money"]].tolist() == ["later", False]
-    assert known.index[known["money"] & known["kind"].ne("financing")].tolist() == [
-        "CIFR-2025-09", "CIFR-2026-05", "IREN-2026-05", "WULF-2025-08b",
-    ]  # fmt: skip
-    assert known.loc["CORZ-2025-07", "kind"] == "takeover"
+    raised, rights = (
+        set(known.index[known[trait] & known["kind"].isin(events.CONTRACTS)]) for trait in ("money", "rights")
+    )
+    assert raised == {"CIFR-2025-09", "CIFR-2026-05", "WULF-2025-08b"}  # notes or a bond sold on those days
+    assert rights == {"CIFR-2025-09", "IREN-2026-05", "WULF-2025-08a", "WULF-2025-08b"}  # what a customer may own
+    assert known.loc[["CORZ-2025-07", "CORZ-2025-10"], "kind"].tolist() == ["takeover", "takeover vote"]
     assert known.index[known["by_price"]].tolist() == [
         "APLD-2024-09", "CORZ-2024-06a", "CORZ-2025-06", "MARA-2025-08", "MARA-2025-11",
     ]  # fmt: skip
@@ -268,6 +270,8 @@ def test_unknown_kinds_and_treatments_are_refused(deals: pd.DataFrame) -> None:
         events.choose(deals, confounded="drop")  # type: ignore[arg-type]
     with pytest.raises(Refusal, match="no deal is left of kind cloud"):
         events.choose(deals, ["cloud"])
+    with pytest.raises(Refusal, match="none of these kinds can be studied"):
+        events.choose(deals[deals["kind"].eq("lease")], ["cloud"], "include", "include", "include")
     with pytest.raises(Refusal, match=r"no event type 'hosting'; did you mean 'hosting_lease'\?"):
         events.read_deals(deals.assign(event_type="hosting"))
 

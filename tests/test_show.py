@@ -133,6 +133,19 @@ def a_figure():
     ax.plot([0, 1], [1, 2])
 
 
+def test_a_producer_of_two_tables_read_on_one_day_is_named_once(shown, monkeypatch):
+    cards = {
+        "prices": types.SimpleNamespace(producers=("Exchange", "Vendor"), date_read=datetime.date(2026, 11, 21)),
+        "rates": types.SimpleNamespace(producers=("Vendor", "Office"), date_read=datetime.date(2026, 11, 21)),
+        "halvings": types.SimpleNamespace(producers=("Vendor",), date_read=datetime.date(2026, 11, 20)),
+    }
+    monkeypatch.setattr(data, "card", cards.get)
+    monkeypatch.setattr(data, "loaded", lambda: list(cards))
+    show.table("t", pd.DataFrame({"x": [1]}), "One.", source=list(cards))
+    _, (_, _, about) = shown
+    assert about["source"] == "Exchange, Vendor, Office, read 2026-11-21; Vendor, read 2026-11-20"
+
+
 def test_caption_shows_the_figure_once_with_its_words(shown):
     a_figure()
     show.caption("price", "Price, USD, $x$.", alt="A line  that\nrises.", source=["invented", "consensus rules."])

@@ -15,20 +15,28 @@ from wattshift import draw
 
 
 def paths(panels: Mapping[str, pd.DataFrame], strong: Sequence[str], focus: str) -> Figure:
-    """Total-return paths on a log scale, a panel per entry: columns in `strong` bold, `focus` coloured, others thin.
+    """Total-return paths on a log scale, a panel per entry: columns in `strong` bold, `focus` coloured.
 
+    Of the other columns the range is shaded, lowest to highest, and their median drawn thin.
     panels: title -> worth of 1 by date, a column per line; NaN where a line is not known.
     """
-    fig, grid = draw.figure(1, len(panels), height=3.9, squeeze=False)
+    fig, grid = draw.figure(1, len(panels), height=3.2, squeeze=False)
     for ax, (title, worth) in zip(grid.flat, panels.items(), strict=True):
+        looks = {name: draw.style(place) for place, name in enumerate(strong)}
+        looks[focus] = {"color": draw.COLOURS["vermillion"], "linewidth": 1.6}
+        others = worth.drop(columns=[*looks], errors="ignore")
         lines = {}
-        for name in worth:
-            place = strong.index(name) if name in strong else None
-            look = draw.style(place) if place is not None else {"color": draw.MUTED, "linewidth": 0.6, "alpha": 0.75}
-            if name == focus:
-                look = {"color": draw.COLOURS["vermillion"], "linewidth": 1.6}
-            (line,) = ax.plot(worth.index, worth[name], **look)
-            lines[line] = str(name)
+        if others.shape[1] > 1:
+            ax.fill_between(
+                worth.index, others.min(axis=1), others.max(axis=1), color=draw.MUTED, alpha=0.2, linewidth=0
+            )
+        if others.shape[1]:
+            (line,) = ax.plot(worth.index, others.median(axis=1), color=draw.MUTED, linewidth=1.0)
+            lines[line] = "median" if others.shape[1] > 1 else str(others.columns[0])
+        for name, look in looks.items():
+            if name in worth:
+                (line,) = ax.plot(worth.index, worth[name], **look)
+                lines[line] = name
         ax.set_title(title)
         draw.plain_log(ax)
         draw.dates(ax)
@@ -42,7 +50,7 @@ def added_variables(panels: Mapping[str, tuple[pd.Series[float], pd.Series[float
 
     panels: title -> factor, share (fractions, by date) and slope. Axes in per cent.
     """
-    fig, grid = draw.figure(1, len(panels), height=2.6, squeeze=False, sharey=True)
+    fig, grid = draw.figure(1, len(panels), height=2.2, squeeze=False, sharey=True)
     for ax, (title, (x, y, slope)) in zip(grid.flat, panels.items(), strict=True):
         ax.plot(100 * x, 100 * y, "o", color=draw.COLOURS["blue"], markersize=2, alpha=0.35, markeredgewidth=0)
         ends = 100 * x.agg(["min", "max"])
@@ -58,7 +66,7 @@ def loadings(panels: Mapping[str, pd.DataFrame], strong: str) -> Figure:
     panels: title -> rows with columns name, low, coef, high, top down; the row named `strong` is coloured.
     """
     names = list(next(iter(panels.values()))["name"])
-    fig, grid = draw.figure(1, len(panels), height=0.9 + 0.19 * len(names), squeeze=False, sharey=True)
+    fig, grid = draw.figure(1, len(panels), height=0.8 + 0.16 * len(names), squeeze=False, sharey=True)
     for ax, (title, rows) in zip(grid.flat, panels.items(), strict=True):
         for place, row in enumerate(rows.itertuples()):
             look = draw.COLOURS["vermillion"] if row.name == strong else draw.INK
@@ -79,8 +87,8 @@ def specification_curve(
     curve: rows in order, with coef, low, high and a column per choice. choices: column -> its levels, top down.
     chosen: the combination of this report, drawn coloured where it is one of them.
     """
-    height = 0.125 * sum(len(levels) + 1 for levels in choices.values())
-    fig, (top, low) = draw.figure(2, 1, height=2.2 + height, sharex=True, height_ratios=[2.0, height])
+    height = 0.11 * sum(len(levels) + 1 for levels in choices.values())
+    fig, (top, low) = draw.figure(2, 1, height=1.9 + height, sharex=True, height_ratios=[1.7, height])
     place = range(len(curve))
     top.vlines(place, curve["low"], curve["high"], color=draw.COLOURS["sky"], linewidth=1.1)
     top.plot(place, curve["coef"], "o", color=draw.COLOURS["blue"], markersize=2.4)
@@ -211,7 +219,7 @@ def deals(rows: pd.DataFrame, xlabel: str) -> Figure:
 
     rows: columns name, car, reach (half-width; fractions), kind (a colour each), counted (False: hollow).
     """
-    fig, ax = draw.figure(height=0.9 + 0.165 * len(rows))
+    fig, ax = draw.figure(height=0.7 + 0.12 * len(rows))
     colours = dict(zip(dict.fromkeys(rows["kind"]), draw.COLOURS.values(), strict=False))
     place = -pd.Series(range(len(rows)), index=rows.index, dtype=float)
     ax.hlines(place, -rows["reach"], rows["reach"], color=draw.MUTED, linewidth=4, alpha=0.25)
@@ -226,7 +234,7 @@ def deals(rows: pd.DataFrame, xlabel: str) -> Figure:
         ax.annotate(str(kind), best, (8, 0), textcoords="offset points", va="center", fontsize=8,
                     color=draw.readable(colours[kind]))  # fmt: skip
     ax.axvline(0, color=draw.MUTED, linewidth=0.8)
-    ax.set_yticks(place, list(rows["name"]), fontsize=7)
+    ax.set_yticks(place, list(rows["name"]), fontsize=6)
     ax.set(ylim=(-len(rows) + 0.4, 0.6), xlabel=xlabel)
     ax.grid(visible=False, axis="y")
     draw.percent(ax, "x")
@@ -239,7 +247,7 @@ def moving_loadings(panels: Mapping[str, pd.DataFrame], marks: Sequence[Any], na
     panels: title -> coef, low, high, and where there are any line_low, line_high (the pale band), other (dashed),
     by date. marks: days of deals, small ticks at the foot. names: what coef and other are called, in the first panel.
     """
-    fig, grid = draw.figure(len(panels), 1, height=0.5 + 1.5 * len(panels), squeeze=False, sharex=True)
+    fig, grid = draw.figure(len(panels), 1, height=0.4 + 1.1 * len(panels), squeeze=False, sharex=True)
     for ax, (title, path) in zip(grid.flat, panels.items(), strict=True):
         if "line_low" in path:
             ax.fill_between(
@@ -289,6 +297,7 @@ def many_loadings(panels: Mapping[str, Mapping[str, pd.DataFrame]], marks: Mappi
         for day in marks.get(share, ()):
             ax.plot([day, day], [0, 0.07], color=draw.INK, linewidth=1.1, transform=ax.get_xaxis_transform())
         draw.dates(ax)
+        ax.tick_params(axis="x", labelsize=6)
     drawn = pd.concat([path["coef"] for paths in panels.values() for path in paths.values()])
     axes[0].set_ylim(*(drawn.agg(["min", "max"]) + np.array([-0.3, 0.15]) * (drawn.max() - drawn.min())))
     handles, labels = axes[0].get_legend_handles_labels()

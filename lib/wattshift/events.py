@@ -48,7 +48,7 @@ KINDS = {
     "takeover_report": "takeover",
     "takeover_bid": "takeover",
     "takeover_agreement": "takeover",
-    "takeover_vote_rejected": "takeover",
+    "takeover_vote_rejected": "takeover vote",
     "financing": "financing",
     "equity_investment": "financing",
     "pivot_announcement": "own plan",
@@ -58,7 +58,8 @@ KINDS = {
     "peer_deal": "sector",
 }
 CONTRACTS = ("lease", "cloud")  # kinds by which a customer pays
-MONEY_WORDS = "offering|convertible|notes|bond|revolver|financing|to buy .* shares"  # capital raised or promised
+MONEY_WORDS = "offering|convertible|notes|bond|revolver|financing"  # debt or shares sold for cash
+RIGHTS_WORDS = "to buy .* shares"  # a customer may become a shareholder; so may one with a stake in the table
 PRICE_WORDS = "kept because the series|shares up about"  # the row is there, or has its day, because the share jumped
 
 
@@ -130,18 +131,21 @@ class Window:
 def read_deals(deals: pd.DataFrame) -> pd.DataFrame:
     """The table ai_deals with what an event study asks of a row; same rows and order, columns added:
 
-    kind          lease, cloud, takeover, financing, own plan, sector: see `KINDS`
+    kind          lease, cloud, takeover, takeover vote, financing, own plan, sector: see `KINDS`
     rank          "first" or "later" among the contracts (lease, cloud) of the share in the table, by day; else blank
     confounded    other news on the same days is recorded
     partly        not wholly verified (verified is "partial" or "no")
-    money         capital raised or promised on the same days: the deal is one, or its recorded other news names one
+    money         debt or shares sold for cash on the same days: the deal is financing, or its recorded other news names
+                  one. What a customer may come to own, warrants or a right to buy shares, brings no cash that day
+    rights        such warrants or rights: a stake is in the table, or the recorded other news names one
     by_price      the row, or its day, was found from the share's own jump: no test of returns can rest on it
     Raises Refusal for an event type that is not known.
 
     >>> read_deals(pd.DataFrame({"ticker": ["A", "A"], "event_date": pd.to_datetime(["2025-01-02", "2025-02-03"]),
     ...     "event_type": ["hosting_lease", "expansion"], "verified": ["yes", "no"], "timing_basis": ["", "inferred"],
-    ...     "confounders": ["a bond", None], "notes": ["", ""]}))[["rank", "money", "by_price"]].to_numpy().tolist()
-    [['first', True, False], ['later', False, True]]
+    ...     "confounders": ["a bond", None], "notes": ["", ""], "equity_stake_pct": [None, 8.0],
+    ... }))[["rank", "money", "rights", "by_price"]].to_numpy().tolist()
+    [['first', True, False, False], ['later', False, True, True]]
     """
     table = deals.copy()
     for kind in table["event_type"]:
@@ -153,8 +157,9 @@ def read_deals(deals: pd.DataFrame) -> pd.DataFrame:
     table["rank"] = order.reindex(table.index).map(lambda place: "first" if place == 0 else "later", na_action="ignore")
     table["confounded"] = table["confounders"].fillna("").str.strip().ne("")
     table["partly"] = table["verified"].ne("yes")
-    raised = table["confounders"].fillna("").str.contains(MONEY_WORDS, case=False)
-    table["money"] = raised | table["kind"].eq("financing")
+    news = table["confounders"].fillna("")
+    table["money"] = news.str.contains(MONEY_WORDS, case=False) | table["kind"].eq("financing")
+    table["rights"] = news.str.contains(RIGHTS_WORDS, case=False) | table["equity_stake_pct"].notna()
     told = table["notes"].fillna("").str.contains(PRICE_WORDS, case=False)
     table["by_price"] = told | table["timing_basis"].eq("inferred")
     return table
@@ -187,9 +192,10 @@ def choose(
         keep &= ~deals[trait] if treatment == "exclude" else True
         flagged |= deals[trait] if treatment == "flag" else False
     if not (keep & ~flagged).any():
+        there = deals["kind"].isin(list(kinds)).any()
         raise Refusal(
             f"no deal is left of kind {', '.join(kinds)} with confounded={confounded}, partly={partly}, "
-            f"by_price={by_price}: include more."
+            f"by_price={by_price}: {'include more' if there else 'none of these kinds can be studied'}."
         )
     return deals.assign(flagged=flagged)[keep]
 

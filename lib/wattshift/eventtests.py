@@ -33,7 +33,8 @@ from wattshift.events import Bools, Floats, Ints, Panel, Sample, average_path, g
 from wattshift.refusal import Refusal
 
 Result = tuple[Floats, Floats]
-FEWEST = 4  # clusters in time below which a variance across events says nothing: Patell and the permutation are left
+FEWEST = 4  # clusters in time below which a variance across events says nothing, so that no test holds its size
+SIGNS = 2_000  # sign vectors in each study of a simulated size: fewer than behind a p that is read, for speed
 LEVEL = 0.05  # of every test whose size is asked
 BATCH = 250  # placebo studies gathered at once, to bound memory
 ENUMERATED = 12  # clusters up to which all 2^G sign vectors are taken
@@ -208,7 +209,10 @@ def layout(panel: Panel, sample: Sample, since: int = 0, untouched: bool = True)
         days = np.flatnonzero(fits)
         if len(days) < panel.window.length:
             names = ", ".join(panel.tickers[ticker[i]] for i in members)
-            raise Refusal(f"there is no day to which the events of {names} could be moved: give a longer sample.")
+            raise Refusal(
+                f"there is no day to which the events of {names} could be moved with windows of days "
+                f"{panel.window.first} to {panel.window.last}: give a shorter event window or a longer sample."
+            )
         starts.append(days)
     return Layout(ticker, offset, label, tuple(starts))
 
@@ -224,11 +228,6 @@ def redated(panel: Panel, plan: Layout, rng: np.random.Generator, draws: int) ->
         first = np.stack([rng.choice(days, size=draws) for days in plan.starts], axis=1)
     day = first[:, plan.cluster] + plan.offset
     return gather(panel, np.broadcast_to(plan.ticker, day.shape), day)
-
-
-def statistic(sample: Sample, plan: Layout) -> Floats:
-    """What the permutation compares: BMP's statistic, or the mean SCAR of fewer than `FEWEST` clusters in time."""
-    return bmp(sample)[0] if len(plan.starts) >= FEWEST else sample.scar.mean(axis=-1)
 
 
 def permutation(value: Floats, reference: Floats) -> Floats:
@@ -277,12 +276,12 @@ def p_values(
 ) -> dict[str, Result]:
     """Every test of one study or of a batch of them: name -> (statistic, p).
 
-    reference : `statistic` of placebo studies; signs : from `flips`. Raises Refusal for a test that is not known.
+    reference : BMP's statistic of placebo studies; signs : from `flips`. Raises Refusal for a test that is not known.
     """
     out: dict[str, Result] = {}
     for name in tests:
         if name == PERMUTATION:
-            value = statistic(sample, plan)
+            value = bmp(sample)[0]
             out[name] = value, permutation(value, reference)
         elif name == WILD:
             out[name] = wild(sample.scar, plan.cluster, signs)
@@ -319,40 +318,46 @@ def verdicts(
     sample: Sample,
     rng: np.random.Generator,
     effect: float = 0.1,
-    draws: int = 2_000,
-    flipped: int = 2_000,
+    draws: int = 4_000,
+    reference: int = 10_000,
     since: int = 0,
 ) -> pd.DataFrame:
     """Every test of one study, and how often it rejects at 5 % when the event set is re-dated `draws` times.
 
     Returns one row per test: test, statistic, p, size, louder, power (see `rejections`), holds (size and louder both
-    within 4 to 6 %, give or take two standard errors of the simulation). The permutation's size is right here by
-    construction, since it draws from the same days; benchmarks/events.py asks it on resampled histories.
-    since : see `layout`. Raises Refusal for fewer than `FEWEST` clusters.
+    within `held(draws)`). The permutation's size is right here by construction, since it draws from the same days;
+    benchmarks/events.py asks it on resampled histories.
+    reference : re-dated studies and sign vectors behind the p that is read; with as many draws and a generator in the
+    same state `event_table` gives the same p. since : see `layout`. Raises Refusal for fewer than `FEWEST` clusters.
     """
     plan = layout(sample.panel, sample, since)
     if len(plan.starts) < FEWEST:
         raise Refusal(
             f"{len(plan.starts)} clusters of events in time are too few to compare tests: give {FEWEST} or more."
         )
-    reference = statistic(redated(sample.panel, plan, rng, 4 * draws), plan)
-    signs = flips(len(plan.starts), rng, flipped)
-    found = p_values(sample, plan, reference, signs)
+    quiet = bmp(redated(sample.panel, plan, rng, reference))[0]
+    signs = flips(len(plan.starts), rng, reference)
+    found = p_values(sample, plan, quiet, signs)
+    signs = signs if len(plan.starts) <= ENUMERATED else signs[:SIGNS]
     parts = []
     for done in range(0, draws, BATCH):
         placebo = redated(sample.panel, plan, rng, min(BATCH, draws - done))
-        parts.append(rejections(placebo, plan, reference, signs, effect, rng))
+        parts.append(rejections(placebo, plan, quiet, signs, effect, rng))
     rates = pd.concat(parts).groupby(level=0).mean().T
-    rates["holds"] = holds(rates["size"], draws) & holds(rates["louder"], draws)
+    rates["holds"] = (rates["size"].between(*held(draws))) & (rates["louder"].between(*held(draws)))
     rates["statistic"] = [float(found[name][0]) for name in rates.index]
     rates["p"] = [float(found[name][1]) for name in rates.index]
     return rates[["statistic", "p", "size", "louder", "power", "holds"]].rename_axis("test").reset_index()
 
 
-def holds(rate: "pd.Series[float]", draws: int) -> "pd.Series[bool]":
-    """Whether rates of rejection at 5 % are 4 to 6 %, give or take two standard errors of the simulation."""
-    slack = 2 * np.sqrt(LEVEL * (1 - LEVEL) / draws)
-    return rate.between(0.04 - slack, 0.06 + slack)
+def held(draws: int) -> tuple[float, float]:
+    """Between which rates a test at 5 % is taken to hold its size: 4 to 6 %, widened by two standard errors of `draws`.
+
+    >>> [round(rate, 4) for rate in held(4_000)]
+    [0.0331, 0.0669]
+    """
+    slack = 2 * float(np.sqrt(LEVEL * (1 - LEVEL) / draws))
+    return 0.04 - slack, 0.06 + slack
 
 
 # ---- the whole event table
@@ -371,9 +376,9 @@ def event_table(
     groups : name -> which of the sample's events, (n,) booleans; a group without an event is left out
     Columns: group, events, clusters (in time), positive (share of CARs above 0), caar, low, high (95 % interval: means
     that flipping signs does not reject; missing below 6 clusters, where no sign vector is rare enough), chance (the
-    half-width within which 95 % of the re-dated CAARs lie), mean_scar, p_permutation, p_wild, p_kolari_pynnonen (both
-    missing below `FEWEST` clusters). `draws` re-dated studies of all events and `draws` sign vectors serve every group;
-    since, untouched : see `layout`.
+    half-width within which 95 % of the re-dated CAARs lie), mean_scar, p_permutation, p_wild, p_kolari_pynnonen (all
+    missing below `FEWEST` clusters: deal days are louder, and such a p would be too small). `draws` re-dated studies
+    of all events and `draws` sign vectors serve every group; since, untouched : see `layout`.
     """
     plan = layout(sample.panel, sample, since, untouched)
     placebo = redated(sample.panel, plan, rng, draws)
@@ -386,7 +391,6 @@ def event_table(
         count = len(own.starts)
         signs = flips(count, rng, draws)
         false = placebo.part(chosen) if count > 1 else redated(sample.panel, own, rng, draws)
-        value = statistic(part, own)
         means = false.car.mean(axis=-1)
         low, high = flip_interval(part.car, own.cluster, signs)
         few = count < FEWEST
@@ -401,7 +405,7 @@ def event_table(
                 "high": high,
                 "chance": float(np.quantile(np.abs(means - np.median(means)), 0.95)),
                 "mean_scar": float(part.scar.mean()),
-                "p_permutation": float(permutation(value, statistic(false, own))),
+                "p_permutation": np.nan if few else float(permutation(bmp(part)[0], bmp(false)[0])),
                 "p_wild": np.nan if few else float(wild(part.scar, own.cluster, signs)[1]),
                 "p_kolari_pynnonen": np.nan if few else float(kolari_pynnonen(part)[1]),
             }

@@ -404,10 +404,10 @@ def worlds_of_constant_betas(
 
 # ------------------------------------------------------------------------------------------------------ the next month
 PREDICTIONS = {
-    "nothing": "zero",
+    "nothing": "a return of zero",
     "own mean": "the share's mean month so far",
-    "loadings": "loadings on the eve, times the mean month of each factor so far",
-    "last month": "least squares so far on last month's factors",
+    "loadings": "loadings on the eve times each factor's mean month so far",
+    "last month": "least squares on last month's factors",
 }
 
 

@@ -335,14 +335,17 @@ def _sources(source: str | Sequence[str]) -> dict[str, Any]:
     if missing:
         raise ValueError(f"{', '.join(missing)} is named as a source, but this notebook has not loaded it")
     read = [str(data.card(name).date_read) for name in tables]
-    words = [f"{_who(name)}, read {day}" for name, day in zip(tables, read, strict=True)]
+    who: dict[str, dict[str, None]] = {}  # day read -> producers, each once
+    for name, day in zip(tables, read, strict=True):
+        who.setdefault(day, {}).update(dict.fromkeys(_producers(name)))
+    words = [f"{', '.join(names)}, read {day}" for day, names in who.items()]
     words += [_text(name).strip().rstrip(".") for name in given if name not in tables]
     return {"sources": tables, "read": read, "source": "; ".join(dict.fromkeys(words))}
 
 
-def _who(name: str) -> str:
+def _producers(name: str) -> tuple[str, ...]:
     producers = data.card(name).producers
-    return producers if isinstance(producers, str) else ", ".join(producers)
+    return (producers,) if isinstance(producers, str) else tuple(producers)
 
 
 def _card_entry(name: str) -> dict[str, Any]:
@@ -351,7 +354,7 @@ def _card_entry(name: str) -> dict[str, Any]:
     entry = {
         "name": name,
         "title": card.title,
-        "producer": _who(name),
+        "producer": ", ".join(_producers(name)),
         "citation": card.citation,
         "url": urls if isinstance(urls, str) else next(iter(urls), ""),
         "date_read": card.date_read,
