@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wattshift import draw_returns
+from wattshift import draw, draw_returns
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +32,10 @@ def test_a_contest_shows_every_draw_and_the_data():
         {"rolling": [0.1, 0.3], "filter": [0.0, -0.1]}, pd.period_range("2024-01", periods=2, freq="M")
     )
     worlds = np.random.default_rng(1).normal(0.02, 0.01, 200)
+    draw.theme()  # which sets titles flush left
     figure = draw_returns.contests(summed, worlds, -0.01, "loss above the other's", "%")
     left, right = figure.axes
-    assert (left.get_title(), left.get_ylabel()) == ("loss above the other's", "unhedged months")
+    assert (left.get_title(loc="left"), left.get_ylabel()) == ("loss above the other's", "unhedged months")
     assert [list(line.get_ydata()) for line in left.get_lines()[:2]] == [[0.1, 0.3], [0.0, -0.1]]
     assert sum(bar.get_height() for bar in right.patches) == 200
     assert list(right.get_lines()[0].get_xdata()) == [-1.0, -1.0]
