@@ -21,10 +21,18 @@ TABLES = [
     "btc_network_daily",
     "btc_price_tail_coinbase",
     "claims",
+    "country_energy_annual",
+    "dc_demand_history",
+    "dc_demand_scenarios",
+    "dc_iea_annex",
+    "dc_inputs",
     "difficulty_retargets",
     "halvings",
     "mining_regulation_events",
+    "past_forecasts",
     "sources",
+    "us_electricity_monthly",
+    "us_power_gap",
 ]
 
 

@@ -288,7 +288,7 @@ def _known(name: str) -> None:
     known = names()
     if name not in known:
         near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"the tables are {', '.join(known)}."
+        hint = f"did you mean {near[0]}?" if near else "wattshift data lists the tables."
         raise Refusal(f"there is no table named {_quoted(str(name))}; {hint}")
 
 
