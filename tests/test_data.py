@@ -26,6 +26,7 @@ TABLES = [
     "dc_demand_scenarios",
     "dc_iea_annex",
     "dc_inputs",
+    "dc_published_rates",
     "difficulty_retargets",
     "halvings",
     "mining_regulation_events",
