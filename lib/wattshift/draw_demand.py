@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib import ticker
 from matplotlib.axes import Axes
 
 from wattshift import draw
@@ -21,19 +22,19 @@ def levels(ax: Axes, known: pd.DataFrame, aside: pd.DataFrame | None = None) -> 
     for place, (name, part) in enumerate(known.groupby("name", sort=False)):
         look = draw.style(place)
         part = part.sort_values("year")
-        middle = part["twh"].fillna(np.sqrt(part["low"] * part["high"]))
+        middle = part["twh"].fillna((part["low"] * part["high"]) ** 0.5)
         ax.vlines(part["year"], part["low"], part["high"], color=look["color"], linewidth=3, alpha=0.35)
         ax.plot(part["year"], middle, marker="o", markersize=3.6, **look)
         points.append((str(name), draw.readable(look["color"]), float(part["year"].iloc[-1]), float(middle.iloc[-1])))
     for name, part in () if aside is None else aside.groupby("name", sort=False):
-        middle = part["twh"].fillna(np.sqrt(part["low"] * part["high"]))
+        middle = part["twh"].fillna((part["low"] * part["high"]) ** 0.5)
         ax.vlines(part["year"], part["low"], part["high"], color=draw.MUTED, linewidth=3, alpha=0.25)
         ax.plot(
             part["year"], middle, "o", markersize=5, markerfacecolor="white", markeredgecolor=draw.MUTED, linestyle=""
         )
         points.append((str(name), draw.MUTED, float(part["year"].iloc[-1]), float(middle.iloc[-1])))
     ax.set_ylim(bottom=0)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     draw.thousands(ax)
     draw.label_points(ax, points, size=7.5)
 
@@ -58,7 +59,7 @@ def cases(
         printed = anchors[name]
         ax.plot(printed.index, printed, "o", markersize=3.4, color=look["color"])
         points.append((name, draw.readable(look["color"]), float(path.index[-1]), float(path.iloc[-1])))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     draw.thousands(ax)
     return points
 
