@@ -362,8 +362,8 @@ class Comparison:
 
     comparable : a row per projection. family, source, published, scenario, year; twh_low, twh, twh_high (equal where
                  the source prints one number; twh is blank where a range of inputs leaves no middle); how; base_year,
-                 base_twh (the source's own), times (twh over its base), growth (per year, from its own base);
-                 source_ref
+                 base_twh (the source's own), times (twh over its base), growth (per year, from its own base); newest
+                 (whether no later edition of its family is among the rows); source_ref
     refused    : source, published, scenario, printed, reason
     """
 
@@ -373,7 +373,7 @@ class Comparison:
 
 COMPARABLE = (
     "family", "source", "published", "scenario", "year", "twh_low", "twh", "twh_high", "how", "base_year", "base_twh",
-    "times", "growth", "source_ref",
+    "times", "growth", "newest", "source_ref",
 )  # fmt: skip
 REFUSED = ("source", "published", "scenario", "printed", "reason")
 PRINTED, BY_GROWTH, BY_POWER, BETWEEN = "printed", "from its growth rate", "from its power", "between its years"
@@ -436,9 +436,10 @@ def harmonize(
         raise Refusal(f"{year} is no forecast: the sources start in {min(bases)} or later; give a later year.")
     comparable = pd.DataFrame(lines, columns=list(COMPARABLE))
     order = comparable["family"].map(FAMILIES.index)
-    comparable = comparable.assign(order=order, base_year=comparable["base_year"].astype("Int64")).sort_values(
-        ["order", "published", "twh_low", "scenario"]
-    )
+    newest = comparable["published"] == comparable.groupby("family")["published"].transform("max")
+    comparable = comparable.assign(
+        order=order, newest=newest, base_year=comparable["base_year"].astype("Int64")
+    ).sort_values(["order", "published", "twh_low", "scenario"])
     left = pd.DataFrame(refused, columns=list(REFUSED)).sort_values(["source", "published", "scenario"])
     return Comparison(
         comparable.drop(columns="order").reset_index(drop=True),

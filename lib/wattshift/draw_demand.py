@@ -67,8 +67,9 @@ def cases(
 def forecasts(level: Axes, growth: Axes, rows: pd.DataFrame) -> None:
     """Forecasts of one year, a row each, families set apart by shading: on the left their level, on the right growth.
 
-    rows: columns label, family, twh_low, twh, twh_high, how, growth, in the order to be shown, top down. Filled dot: a
-    printed level; hollow: read between printed years or from a printed growth rate; bar without a dot: from power.
+    rows: columns label, family, twh_low, twh, twh_high, how, growth, newest, in the order to be shown, top down. Filled
+    dot: a printed level; hollow: read between printed years or from a printed growth rate; bar without a dot: from
+    power. Editions with a later one among the rows are grey.
     """
     place = np.arange(len(rows))
     band = (rows["family"] != rows["family"].shift()).cumsum() % 2 == 0
@@ -77,16 +78,20 @@ def forecasts(level: Axes, growth: Axes, rows: pd.DataFrame) -> None:
             ax.axhspan(at - 0.5, at + 0.5, color=draw.RULE, alpha=0.55, linewidth=0, zorder=0)
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.grid(visible=False, axis="y")
-    level.hlines(place, rows["twh_low"], rows["twh_high"], color=draw.COLOURS["blue"], linewidth=4, alpha=0.3)
+        ax.margins(x=0.05)
     printed = (rows["how"] == "printed").to_numpy()
-    for ax, values in ((level, rows["twh"]), (growth, rows["growth"])):
-        for chosen, face in ((printed, draw.COLOURS["blue"]), (~printed, "white")):
-            ax.plot(
-                values[chosen], place[chosen], "o", markersize=4.6, markerfacecolor=face, linestyle="none",
-                markeredgecolor=draw.COLOURS["blue"],
-            )  # fmt: skip
+    for newest, colour in ((True, draw.COLOURS["blue"]), (False, "#9AA0A6")):
+        same = (rows["newest"] == newest).to_numpy()
+        level.hlines(place[same], rows["twh_low"][same], rows["twh_high"][same], color=colour, linewidth=4, alpha=0.3)
+        for ax, values in ((level, rows["twh"]), (growth, rows["growth"])):
+            for chosen, face in ((same & printed, colour), (same & ~printed, "white")):
+                ax.plot(
+                    values[chosen], place[chosen], "o", markersize=4.6, markerfacecolor=face, linestyle="none",
+                    markeredgecolor=colour,
+                )  # fmt: skip
     level.set_yticks(place, [str(label) for label in rows["label"]], fontsize=7)
     growth.set_yticks([])
     level.set_xlim(left=0)
     draw.thousands(level, "x")
+    growth.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
     draw.percent(growth, "x")
