@@ -263,6 +263,15 @@ def implied_load_factor(twh: float, gw: float) -> float:
     return twh / (gw * TWH_PER_GW_YEAR)
 
 
+def amount(size: float) -> str:
+    """A number of TWh or GW as a sentence needs it: whole from ten on, with decimals below.
+
+    >>> amount(1405.6), amount(2.9), amount(0.71)
+    ('1,406', '2.9', '0.71')
+    """
+    return f"{size:,.0f}" if size >= 10 else f"{size:,.1f}" if size >= 1 else f"{size:,.2f}"
+
+
 # ---------------------------------------------------------------- the tables
 
 
