@@ -449,7 +449,8 @@ def harmonize(
     comparable = comparable.assign(
         order=order, newest=newest, base_year=comparable["base_year"].astype("Int64")
     ).sort_values(["order", "published", "twh_low", "scenario"])
-    left = pd.DataFrame(refused, columns=list(REFUSED)).sort_values(["source", "published", "scenario"])
+    left = pd.DataFrame(refused, columns=list(REFUSED)).astype({"published": comparable["published"].dtype})
+    left = left.sort_values(["source", "published", "scenario"])
     return Comparison(
         comparable.drop(columns="order").reset_index(drop=True),
         left.reset_index(drop=True),
