@@ -96,6 +96,12 @@ def test_what_the_editions_of_the_iea_changed(tables: dict[str, pd.DataFrame]):
     assert goldman["change"] == pytest.approx(1350 / 1065 - 1)
 
 
+def test_one_edition_is_no_revision(tables: dict[str, pd.DataFrame]):
+    early = tables["dc_demand_scenarios"].query("published < '2025-06'")
+    assert scenarios.revisions(early).empty
+    assert scenarios.revisions(early)["new"].dtype == early["published"].dtype
+
+
 def test_revisions_hold_no_pair_of_units_or_boundaries(tables: dict[str, pd.DataFrame]):
     every = scenarios.editions(tables["dc_demand_scenarios"])
     found = scenarios.revisions(tables["dc_demand_scenarios"])
@@ -110,7 +116,7 @@ def test_shares_of_the_world(tables: dict[str, pd.DataFrame]):
     found = scenarios.shares(tables["country_energy_annual"], "World", {2020: 269, 2024: 416, 2025: 485})
     assert found["year"].tolist() == [2020, 2024]  # Ember's world ends in 2024
     assert found["share"].iloc[1] == pytest.approx(416 / 30847.2)
-    assert found["of"].iloc[0] == "world electricity demand (Ember)"
+    assert found["of"].iloc[0] == "electricity demand of the world (Ember)"
 
 
 def test_the_denominator_grows_with_data_centres_in_it(tables: dict[str, pd.DataFrame]):

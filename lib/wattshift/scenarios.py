@@ -128,7 +128,9 @@ def revisions(scenarios: pd.DataFrame, region: str | None = None) -> pd.DataFram
                  new["central"], new["high"], new["central"] / old["central"] - 1, widths[1] / widths[0] - 1)
             )  # fmt: skip
     columns = [*keys, "old", "new", "low_old", "central_old", "high_old", "low_new", "central_new", "high_new"]
-    return pd.DataFrame(found, columns=[*columns, "change", "width_change"])
+    table = pd.DataFrame(found, columns=[*columns, "change", "width_change"])
+    dates = scenarios["published"].dtype
+    return table.astype({"old": dates, "new": dates, "change": float, "width_change": float})
 
 
 # ---------------------------------------------------------------- shares
@@ -173,9 +175,13 @@ def denominator(nations: pd.DataFrame, nation: str, column: str = "demand_twh", 
     if len(known) <= window:
         raise Refusal(f"{nation!r} has {len(known)} years of {column}; {window + 1} are needed for its growth.")
     pace = (known / known.shift(window)) ** (1 / window) - 1
-    words = {"demand_twh": "electricity demand (Ember)", "generation_twh": "electricity generation (Our World in Data)"}
+    what, who = {
+        "demand_twh": ("electricity demand", "Ember"),
+        "generation_twh": ("electricity generation", "Our World in Data"),
+    }[column]
+    place = {"World": "the world", "United States": "the United States"}.get(nation, nation)
     return Denominator(
-        f"{'world' if nation == 'World' else nation} {words[column]}", int(known.index[-1]), float(known.iloc[-1]),
+        f"{what} of {place} ({who})", int(known.index[-1]), float(known.iloc[-1]),
         float(pace.min()), float(pace.max()),
     )  # fmt: skip
 
