@@ -10,7 +10,7 @@ from wattshift.refusal import Refusal
 
 PLAIN: dict[str, float] = {  # a million accelerators a year, 1 kW each, always busy, four years, nothing else
     "sales_growth_before": 1, "sales_growth_after": 1, "other_makers": 1, "installed": 1, "service_life": 4,
-    "watts": 1000, "watts_growth": 1, "idle": 0.2, "training_utilization": 1, "inference_utilization": 0,
+    "watts": 1000, "idle": 0.2, "training_utilization": 1, "inference_utilization": 0,
     "training_share": 1, "ai_pue": 1, "rest_twh": 300, "rest_growth": 0.1, "rest_saving": 0,
 }  # fmt: skip
 STEADY = Start({2022: 1.0, 2023: 1.0}, 2025)
@@ -56,8 +56,6 @@ def test_growing_sales_worked_by_hand():
     }  # fmt: skip
     for year, gw in ((2025, 8 / 2 + 4 + 2 / 2), (2027, 18 / 2 + 12 + 8 / 2)):
         assert float(bottomup.fleet(values, start, year)) == pytest.approx(gw, rel=1e-12)
-    heavier = values | {"watts_growth": 1.1}
-    assert float(bottomup.fleet(heavier, start, 2025)) == pytest.approx(4 * 1.21 + 4 * 1.1 + 1, rel=1e-12)
 
 
 @pytest.mark.parametrize("life", [1.0, 3.7, 4.5, 5.0])
@@ -144,13 +142,29 @@ def test_the_value_that_leads_to_a_level_is_found_again(tables: tuple[pd.DataFra
     def outcome(values: bottomup.Values) -> np.ndarray:
         return bottomup.energy(values, start, 2030).total
 
-    planted = bottomup.middles(ranges) | {"sales_growth_after": 1.33}
-    found = bottomup.required(ranges, outcome, "sales_growth_after", float(outcome(planted)), (0.5, 3))
-    assert found == pytest.approx(1.33, rel=1e-9)
+    planted = bottomup.draws(ranges, 50, np.random.default_rng(4))
+    level = 1_500.0
+    found = bottomup.required(planted, outcome, "sales_growth_after", level, (0.5, 4))
+    assert outcome({**planted, "sales_growth_after": found}) == pytest.approx(np.full(50, level), rel=1e-6)
+    narrow = bottomup.required(planted, outcome, "sales_growth_after", level, (1.3, 1.4))
+    assert 0 < np.isnan(narrow).sum() < 50
+    assert narrow[np.isfinite(narrow)] == pytest.approx(found[np.isfinite(narrow)], rel=1e-6)
     with pytest.raises(Refusal, match="out of reach"):
-        bottomup.required(ranges, outcome, "sales_growth_after", 1e6, (1, 1.1))
+        bottomup.required(planted, outcome, "sales_growth_after", 1e6, (1, 1.1))
     with pytest.raises(Refusal, match="Did you mean service_life"):
-        bottomup.required(ranges, outcome, "servicelife", 1000, (1, 2))
+        bottomup.required(planted, outcome, "servicelife", 1000, (1, 2))
+
+
+def test_an_input_that_lowers_the_outcome_is_found_too():
+    found = bottomup.required({"a": np.array([1.0, 2.0]), "b": 0.0}, lambda v: v["a"] - 2 * v["b"], "b", 0.5, (0, 1))  # type: ignore[operator]
+    assert found == pytest.approx([0.25, 0.75], abs=1e-8)
+
+
+def test_draws_that_miss_the_present_are_told_apart():
+    parts = pd.DataFrame({"ai": [150.0, 100.0], "counts": ["AI sites", "AI servers"]})
+    found = bottomup.Energy(np.array([80.0, 100.0, 140.0]), np.array([96.0, 120.0, 168.0]), np.zeros(3))
+    assert bottomup.fits(found, parts, slack=0.1).tolist() == [False, True, False]
+    assert bottomup.fits(found, parts.head(1), slack=0.1).tolist() == [False, False, False]
 
 
 def test_swings_worked_by_hand():

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from wattshift.demand import TWH_PER_GW_YEAR, Boundary, levels
 from wattshift.refusal import Refusal
@@ -100,17 +99,18 @@ def in_service(age: ArrayLike, life: ArrayLike) -> Floats:
 def _mean_cut(x: ArrayLike) -> Floats:
     """Mean over u from 0 to 1 of x + u, cut to 0 and 1."""
     near = np.clip(np.asarray(x, dtype=float), -1, 1)
-    return np.where(near < 0, (1 + near) ** 2 / 2, 1 - (1 - near) ** 2 / 2)
+    return np.asarray(np.where(near < 0, (1 + near) ** 2 / 2, 1 - (1 - near) ** 2 / 2))
 
 
 def fleet(values: Values, start: Start, year: int) -> Floats:
     """GW that the accelerators in service in a year would draw at full power, with their share of server and network.
 
     Sales of years before the first counted one are carried back at the growth between the first two; sales after the
-    last are carried on, at one growth up to `start.year` and at another after it. Watts belong to the year of sale.
+    last are carried on, at one growth up to `start.year` and at another after it. They are counted at equal watts, as
+    the published growth of supply is: a heavier accelerator counts as more than one.
     """
     first, last = min(start.shipments), max(start.shipments)
-    v = {name: np.asarray(value, dtype=float) for name, value in values.items()}
+    v: dict[str, Floats] = {name: np.asarray(value, dtype=float) for name, value in values.items()}
     back = start.shipments[first + 1] / start.shipments[first]
     running: Any = 0.0
     for sold in range(year - int(np.ceil(v["service_life"].max())), year + 1):
@@ -121,9 +121,8 @@ def fleet(values: Values, start: Start, year: int) -> Floats:
         else:
             until, after = min(sold, start.year) - last, max(sold - start.year, 0)
             million = start.shipments[last] * v["sales_growth_before"] ** until * v["sales_growth_after"] ** after
-        kilowatts = v["watts"] / 1000 * v["watts_growth"] ** (sold - last)
-        running = running + million * kilowatts * in_service(year - sold, v["service_life"])
-    return np.asarray(running * v["other_makers"] * v["installed"])
+        running = running + million * in_service(year - sold, v["service_life"])
+    return np.asarray(running * v["watts"] / 1000 * v["other_makers"] * v["installed"])
 
 
 def energy(values: Values, start: Start, year: int) -> Energy:
@@ -156,7 +155,7 @@ def energy(values: Values, start: Start, year: int) -> Energy:
 
 
 NAMES = (
-    "sales_growth_before", "sales_growth_after", "other_makers", "installed", "service_life", "watts", "watts_growth",
+    "sales_growth_before", "sales_growth_after", "other_makers", "installed", "service_life", "watts",
     "idle", "training_utilization", "inference_utilization", "training_share", "ai_pue", "rest_twh", "rest_growth",
     "rest_saving",
 )  # fmt: skip
@@ -179,7 +178,7 @@ def split(history: pd.DataFrame, region: str = "World") -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=["year", "family", "total", "ai", "rest", "counts"])
     if found.empty:
         raise Refusal(f"no publisher gives both AI and all data centres of {region} in one year.")
-    newest = found.loc[found["year"] == found["year"].max()]
+    newest: pd.DataFrame = found.loc[found["year"] == found["year"].max()]
     return newest.sort_values("rest", ignore_index=True)
 
 
@@ -190,7 +189,7 @@ def start(engineering: pd.DataFrame, parts: pd.DataFrame) -> Start:
 
 
 def inputs(engineering: pd.DataFrame, parts: pd.DataFrame) -> tuple[Input, ...]:
-    """The fifteen inputs as ranges, in the order of `NAMES`. engineering: dc_inputs; parts: from `split`.
+    """The fourteen inputs as ranges, in the order of `NAMES`. engineering: dc_inputs; parts: from `split`.
 
     Where publishers differ, the range goes from the lowest to the highest of them. Raises Refusal where the table has
     no such row.
@@ -206,24 +205,22 @@ def inputs(engineering: pd.DataFrame, parts: pd.DataFrame) -> tuple[Input, ...]:
 
     supply, ahead = ends("ai_chip_supply_growth_per_year"), ends("accelerator_shipments_growth_factor")
     life, idle = ends("accelerator_service_life"), ends("ai_idle_power_share")
-    a100, h100, b200 = (ends("server_max_power_kw", name)[0] for name in ("A100", "H100", "B200"))
-    cluster, sites = ends("accelerator_all_in_it_w"), ends("pue_ai_datacentre")
+    a100, cluster = ends("server_max_power_kw", "A100"), ends("accelerator_all_in_it_w")
     training, inference = ends("ai_server_utilisation_training"), ends("ai_server_utilisation_inference")
-    work = ends("ex_ai_compute_instance_growth_pct_per_year")
+    sites, work = ends("pue_ai_datacentre"), ends("ex_ai_compute_instance_growth_pct_per_year")
     saving = ends("ex_ai_energy_intensity_reduction_pct_per_year", "2024-2030")
     slowest = ahead[0] ** (1 / AHEAD_YEARS)
     times = "times a year"
     return (
-        Input("sales_growth_before", supply[0], supply[1], times, "sales up to the starting year", supply[2]),
-        Input("sales_growth_after", slowest, supply[1], times, "sales after it", f"{ahead[2]}; {supply[2]}"),
+        Input("sales_growth_before", supply[0], supply[1], times, "sales at equal watts, to the start", supply[2]),
+        Input("sales_growth_after", slowest, supply[1], times, "the same after it", f"{ahead[2]}; {supply[2]}"),
         Input("other_makers", 1.1, 1.5, "times", "power of all makers' accelerators over NVIDIA's", STATED),
         Input("installed", 0.85, 1.0, "share", "of what was sold, in place and with power", STATED),
         Input("service_life", life[0], life[1], "years", "that an accelerator runs", life[2]),
         Input(
-            "watts", 1000 * a100 / ACCELERATORS_PER_SERVER, cluster[1], "W",
+            "watts", 1000 * a100[0] / ACCELERATORS_PER_SERVER, cluster[1], "W",
             "an accelerator with its server and network, when sales were last counted", f"A100 server; {cluster[2]}",
         ),
-        Input("watts_growth", 1.0, (b200 / h100) ** 0.5, times, "the same by year of sale", "none; B200 over H100"),
         Input("idle", idle[0], HIGH_INFERENCE, "share", "of full power, when idle", idle[2]),
         Input(
             "training_utilization", training[0] - 0.1, training[1] + 0.1, "share", "of the time, training",
@@ -304,29 +301,47 @@ def rank(ranges: Sequence[Input], outcome: Callable[[Values], Floats], *, n: int
     return table.sort_values("total", ascending=False, ignore_index=True)
 
 
-def required(
-    ranges: Sequence[Input], outcome: Callable[[Values], Floats], name: str, level: float, within: tuple[float, float]
-) -> float:
-    """The value of one input that leads to a level, the others in the middle of their ranges.
+def fits(found: Energy, parts: pd.DataFrame, slack: float = 0.1) -> NDArray[np.bool_]:
+    """Which draws of the starting year give the AI that publishers give for it.
 
-    within: where it is looked for; it may be wider than the input's range, and the outcome has to be monotone there.
-    Raises Refusal where no value inside leads there.
+    parts: from `split`. The computers of AI may not be less than the lowest level of AI servers, nor the sites of AI
+    more than the highest level of AI sites, give or take the slack; where no publisher gives one of the two, the other
+    kind takes its place.
     """
-    centre = middles(ranges)
-    if name not in centre:
-        near = difflib.get_close_matches(name, list(centre), n=1)
+    servers = parts.loc[parts["counts"] == str(Boundary.AI_SERVERS), "ai"]
+    sites = parts.loc[parts["counts"] == str(Boundary.AI_SITES), "ai"]
+    low = float((servers if len(servers) else sites).min()) * (1 - slack)
+    high = float((sites if len(sites) else servers).max()) * (1 + slack)
+    return np.asarray((found.ai_it >= low) & (found.ai <= high))
+
+
+def required(
+    values: Values, outcome: Callable[[Values], Floats], name: str, level: float, within: tuple[float, float]
+) -> Floats:
+    """For each draw of the other inputs, the value of one of them that leads to a level; nan where none does.
+
+    within: where it is looked for; it may be wider than the input's range. The outcome has to be monotone there: the
+    interval is halved until it is a billionth of itself. Raises Refusal for an unknown name, and where no draw leads
+    there.
+    """
+    if name not in values:
+        near = difflib.get_close_matches(name, list(values), n=1)
         raise Refusal(f"there is no input {name!r}." + (f" Did you mean {near[0]}?" if near else ""))
+    shape = np.broadcast_shapes(*(np.shape(value) for value in values.values()))
 
-    def miss(value: float) -> float:
-        return float(outcome({**centre, name: value})) - level
+    def above(value: Floats) -> NDArray[np.bool_]:
+        return np.asarray(outcome({**values, name: value}) > level)
 
-    ends = [miss(end) for end in within]
-    if ends[0] * ends[1] > 0:
-        raise Refusal(
-            f"{level:,.0f} is out of reach: {name} from {within[0]:g} to {within[1]:g} leads to "
-            f"{ends[0] + level:,.0f} to {ends[1] + level:,.0f}."
-        )
-    return float(brentq(miss, *within))
+    low, high = (np.full(shape, float(end)) for end in within)
+    at_low, at_high = above(low), above(high)
+    reached = at_low != at_high
+    if not reached.any():
+        raise Refusal(f"{level:,.0f} is out of reach for {name} from {within[0]:g} to {within[1]:g}.")
+    for _ in range(30):
+        middle = (low + high) / 2
+        same = above(middle) == at_low
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return np.asarray(np.where(reached, (low + high) / 2, np.nan))
 
 
 def _distinct(ranges: Sequence[Input]) -> None:
