@@ -26,6 +26,7 @@ AHEAD_YEARS = 5  # accelerator_shipments_growth_factor is of 2030 over 2025
 HIGH_INFERENCE = 0.30  # idle share and inference utilization of LBNL's high inference case (scope of their rows)
 AI_PUE_LOW = 1.12  # SemiAnalysis for 2028 (note of its row of pue_ai_datacentre)
 STATED = "stated here"
+SOLD = "accelerators sold, at equal watts,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +213,8 @@ def inputs(engineering: pd.DataFrame, parts: pd.DataFrame) -> tuple[Input, ...]:
     slowest = ahead[0] ** (1 / AHEAD_YEARS)
     times = "times a year"
     return (
-        Input("sales_growth_before", supply[0], supply[1], times, "sales at equal watts, to the start", supply[2]),
-        Input("sales_growth_after", slowest, supply[1], times, "the same after it", f"{ahead[2]}; {supply[2]}"),
+        Input("sales_growth_before", supply[0], supply[1], times, f"{SOLD} up to the start", supply[2]),
+        Input("sales_growth_after", slowest, supply[1], times, f"{SOLD} from then on", f"{ahead[2]}; {supply[2]}"),
         Input("other_makers", 1.1, 1.5, "times", "power of all makers' accelerators over NVIDIA's", STATED),
         Input("installed", 0.85, 1.0, "share", "of what was sold, in place and with power", STATED),
         Input("service_life", life[0], life[1], "years", "that an accelerator runs", life[2]),

@@ -95,3 +95,54 @@ def forecasts(level: Axes, growth: Axes, rows: pd.DataFrame) -> None:
     draw.thousands(level, "x")
     growth.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
     draw.percent(growth, "x")
+
+
+def from_below(
+    spread: Axes, needed: Axes, totals: Mapping[str, np.ndarray], published: np.ndarray, rows: pd.DataFrame,
+    supply: tuple[float, float],
+) -> None:  # fmt: skip
+    """What counting from below gives, beside published levels; and the growth of sales that each of these asks for.
+
+    totals: two names -> draws in TWh, the wider first, drawn as densities over a log axis; published: levels in TWh,
+    ticks at the foot.
+    rows: columns name, low, mid, high (growth per year as a share); supply: the range of published growth, shaded.
+    """
+    every = np.concatenate(list(totals.values()))
+    edges = np.geomspace(min(every.min(), published.min()), every.max(), 60)
+    for (name, draws), place, share in zip(totals.items(), (5, 0), (0.93, 0.3), strict=True):
+        look = draw.style(place)
+        heights = np.histogram(draws, edges)[0] / len(draws)
+        spread.stairs(heights, edges, fill=True, color=look["color"], alpha=0.45 if place else 0.35)
+        at = float(np.quantile(draws, share))
+        spread.annotate(
+            name, (at, float(heights[int(np.searchsorted(edges, at)) - 1])), (3 if share > 0.5 else -3, 3),
+            textcoords="offset points", ha="left" if share > 0.5 else "right", va="bottom", fontsize=7.5,
+            color=draw.readable(look["color"]),
+        )  # fmt: skip
+    spread.plot(
+        published, np.zeros(len(published)), "|", color=draw.COLOURS["vermillion"], markersize=13, clip_on=False
+    )
+    draw.plain_log(spread, "x")
+    spread.set_yticks([])
+    spread.margins(y=0.15)
+    needed.axvspan(*supply, color=draw.COLOURS["orange"], alpha=0.16, linewidth=0)
+    draw.intervals(needed, rows["name"].tolist(), rows["low"], rows["mid"], rows["high"])
+    draw.percent(needed, "x")
+    needed.tick_params(axis="y", labelsize=7.5)
+
+
+def power(ax: Axes, bands: pd.DataFrame, printed: pd.DataFrame, beside: Axes, grids: pd.DataFrame) -> None:
+    """A fan of GW by year with what a source prints, as crosses; beside it each grid's range of added over past growth.
+
+    bands: quantiles, a row a year; printed: columns year, value (GW); grids: columns nation, share_low, share_high.
+    """
+    draw.fan(ax, bands.index.to_numpy(), bands)
+    ax.plot(printed["year"], printed["value"], "x", color=draw.COLOURS["vermillion"], markersize=6, markeredgewidth=1.6)
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    draw.thousands(ax)
+    none = np.full(len(grids), np.nan)
+    draw.intervals(beside, grids["nation"].tolist(), grids["share_low"], none, grids["share_high"])
+    beside.axvline(1, color=draw.MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)))
+    beside.set_xlim(left=min(0, grids["share_low"].min()))
+    draw.percent(beside, "x")
