@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib import ticker
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from wattshift import draw
 
@@ -146,3 +148,40 @@ def power(ax: Axes, bands: pd.DataFrame, printed: pd.DataFrame, beside: Axes, gr
     beside.axvline(1, color=draw.MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)))
     beside.set_xlim(left=min(0, grids["share_low"].min()))
     draw.percent(beside, "x")
+
+
+def errors_by_horizon(ax: Axes, rows: pd.DataFrame, years: ArrayLike, half_width: ArrayLike) -> None:
+    """Past errors against years ahead, as forecast over realised on a log axis; shaded: the central band of a law.
+
+    rows: columns label, horizon, error (log). years, half_width: the band, log. Filled: too high; hollow: too low.
+    """
+    half = np.asarray(half_width, dtype=float)
+    ax.fill_between(years, np.exp(-half), np.exp(half), color=draw.COLOURS["sky"], alpha=0.35, linewidth=0)
+    ax.axhline(1, color=draw.MUTED, linewidth=0.8)
+    for high in (True, False):
+        part = rows[(rows["error"] > 0) == high]
+        draw.dots(ax, part["horizon"], np.exp(part["error"]), hollow=not high)
+    for row in rows.itertuples():
+        ax.annotate(str(row.label), (row.horizon, math.exp(row.error)), (5, 0), textcoords="offset points", fontsize=7,
+                    va="center", color=draw.MUTED)  # fmt: skip
+    ax.set_yscale("log")
+    draw.plain_log(ax)
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
+
+
+def fan(ax: Axes, past: pd.Series[float], quantiles: pd.DataFrame, centres: pd.DataFrame) -> None:
+    """Published levels that run into a fan, and the forecasts that it pools, named in the right margin.
+
+    past: TWh by year. quantiles: index year, one column a level. centres: columns family, twh, for the last year.
+    """
+    ax.plot(past.index, past, color=draw.INK, linewidth=1.4, marker="o", markersize=3.2)
+    draw.fan(ax, quantiles.index, quantiles)
+    end = float(quantiles.index[-1])
+    colour = draw.COLOURS["vermillion"]
+    ax.plot([end] * len(centres), centres["twh"], "o", color=colour, markersize=4, clip_on=False, zorder=5)
+    ax.set_xlim(right=end)
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
+    draw.thousands(ax)
+    points = [(str(row.family), draw.readable(colour), end, float(row.twh)) for row in centres.itertuples()]
+    draw.label_points(ax, points, size=7.5)
