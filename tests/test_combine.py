@@ -225,7 +225,7 @@ def test_middles_by_hand():
     rows = pd.DataFrame({
         "family": ["IEA", "IEA", "IEA", "LBNL", "LBNL", "Gartner"],
         "source": ["old", "new", "new", "LBNL", "LBNL", "Gartner"],
-        "published": pd.to_datetime(["2025-04-01", "2026-04-01", "2026-04-01", "2024-12-01", "2024-12-01", "2025-11-01"]),
+        "published": pd.to_datetime(["2025-04", "2026-04", "2026-04", "2024-12", "2024-12", "2025-11"], format="%Y-%m"),
         "scenario": ["Base", "Headwinds", "Base", "Low", "High", "Base, AI servers"],
         "year": 2030, "twh": [946.0, 833.0, 945.0, 400.0, 900.0, 432.0],
         "base_year": pd.array([2024, 2025, 2025, 2023, 2023, None], dtype="Int64"),

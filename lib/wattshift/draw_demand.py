@@ -161,8 +161,8 @@ def errors_by_horizon(ax: Axes, rows: pd.DataFrame, years: ArrayLike, half_width
     for high in (True, False):
         part = rows[(rows["error"] > 0) == high]
         draw.dots(ax, part["horizon"], np.exp(part["error"]), hollow=not high)
-    for row in rows.itertuples():
-        ax.annotate(str(row.label), (row.horizon, math.exp(row.error)), (5, 0), textcoords="offset points", fontsize=7,
+    for label, years_ahead, error in zip(rows["label"], rows["horizon"], rows["error"], strict=True):
+        ax.annotate(label, (years_ahead, math.exp(error)), (5, 0), textcoords="offset points", fontsize=7,
                     va="center", color=draw.MUTED)  # fmt: skip
     ax.set_yscale("log")
     draw.plain_log(ax)
@@ -183,5 +183,5 @@ def fan(ax: Axes, past: pd.Series[float], quantiles: pd.DataFrame, centres: pd.D
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
     draw.thousands(ax)
-    points = [(str(row.family), draw.readable(colour), end, float(row.twh)) for row in centres.itertuples()]
-    draw.label_points(ax, points, size=7.5)
+    ends = zip(centres["family"], centres["twh"], strict=True)
+    draw.label_points(ax, [(name, draw.readable(colour), end, twh) for name, twh in ends], size=7.5)
