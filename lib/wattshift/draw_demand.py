@@ -143,8 +143,8 @@ def power(ax: Axes, bands: pd.DataFrame, printed: pd.DataFrame, beside: Axes, gr
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     draw.thousands(ax)
-    none = np.full(len(grids), np.nan)
-    draw.intervals(beside, grids["nation"].tolist(), grids["share_low"], none, grids["share_high"])
+    draw.intervals(beside, grids["nation"].tolist(), grids["share_low"], grids["share_low"], grids["share_high"])
+    beside.plot(grids["share_high"], -np.arange(len(grids)), "o", color=draw.COLOURS["blue"], markersize=5)
     beside.axvline(1, color=draw.MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)))
     beside.set_xlim(left=min(0, grids["share_low"].min()))
     draw.percent(beside, "x")
@@ -185,3 +185,24 @@ def fan(ax: Axes, past: pd.Series[float], quantiles: pd.DataFrame, centres: pd.D
     draw.thousands(ax)
     ends = zip(centres["family"], centres["twh"], strict=True)
     draw.label_points(ax, [(name, draw.readable(colour), end, twh) for name, twh in ends], size=7.5)
+
+
+def error_parts(ax: Axes, rows: pd.DataFrame) -> None:
+    """Errors in their parts, a group of three level bars per forecast, top down: base, growth, and the whole as a dot.
+
+    rows: columns label, base_error, growth_error, error, as shares.
+    """
+    place = np.arange(len(rows), dtype=float)
+    for step, (name, word, look) in enumerate(
+        (("base_error", "where it started", draw.style(0)), ("growth_error", "how it grew", draw.style(1)))
+    ):
+        at = place + (step - 0.5) * 0.32
+        ax.barh(at, rows[name], height=0.3, color=look["color"], hatch=("", "////")[step], edgecolor="white",
+                linewidth=0, label=word)  # fmt: skip
+    ax.plot(rows["error"], place, "D", color=draw.INK, markersize=4.5, linestyle="none", label="together")
+    ax.axvline(0, color=draw.MUTED, linewidth=0.6)
+    ax.set_yticks(place, [str(label) for label in rows["label"]], fontsize=7)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")
+    draw.percent(ax, "x")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.3, -0.12), ncols=3, fontsize=7, handlelength=1.2, columnspacing=1)
