@@ -232,8 +232,13 @@ def test_middles_by_hand():
         "newest": [False, True, True, True, True, True],
     }).assign(twh_low=lambda frame: frame["twh"], twh_high=lambda frame: frame["twh"])  # fmt: skip
     found = combine.middles(rows, ("Base",)).set_index("family")
-    assert found["twh"].to_dict() == {"IEA": 945.0, "LBNL": pytest.approx(600.0), "Gartner": 432.0}
+    assert found["twh"].to_dict() == pytest.approx({"IEA": 945.0, "LBNL": 600.0, "Gartner": 432.0})
     assert found["horizon"].to_dict() == {"IEA": 5, "LBNL": 7, "Gartner": 6}
     assert found["how"].to_dict() == {
         "IEA": "its middle case", "LBNL": "middle of its range", "Gartner": "its middle case",
     }  # fmt: skip
+    power = rows.tail(1).assign(family="RAND", twh=np.nan, twh_low=1_000.0, twh_high=1_690.0)
+    assert "RAND" not in combine.middles(pd.concat([rows, power]), ("Base",))["family"].tolist()
+    alone = combine.middles(power, ("Base",)).iloc[0]
+    assert (alone["twh"], alone["how"]) == (pytest.approx(1_300.0), "middle of its range")
+    assert (alone["low"], alone["high"]) == (1_000.0, 1_690.0)

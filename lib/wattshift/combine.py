@@ -315,17 +315,23 @@ def leave_one_out(
 def middles(comparable: pd.DataFrame, central: Sequence[str]) -> pd.DataFrame:
     """One forecast per family out of `demand.Comparison.comparable`: what its newest edition treats as the middle.
 
-    central: what sources call the case in the middle. A row: family, source, published, twh, horizon (years from its
-    own base, or from the last full year before its publication where no base is known), how ("its middle case", or
-    "middle of its range": the geometric one, where a source names no middle or prints only power).
+    central: what sources call the case in the middle. A row: family, source, published, twh, low and high (ends of the
+    range that twh is the middle of; all equal for a printed case), horizon (years from its own base, or from the last
+    full year before its publication where no base is known), how ("its middle case", or "middle of its range", the
+    geometric one, where a source names none). Families that print only power take part only
+    where nobody prints energy: their energy is a range that no one gave a middle.
     """
+    newest = comparable[comparable["newest"]]
+    energy = newest.dropna(subset=["twh"])
     rows = []
-    for name, part in comparable[comparable["newest"]].groupby("family", sort=False):
-        named = part[part["scenario"].isin(central) | part["scenario"].str.startswith("Base,")]
-        named = named.dropna(subset=["twh"])
-        one = (named if len(named) else part).iloc[0]
-        twh = one["twh"] if len(named) else math.sqrt(part["twh_low"].min() * part["twh_high"].max())
+    for name, part in (energy if len(energy) else newest).groupby("family", sort=False):
+        middle = part[part["scenario"].isin(central) | part["scenario"].str.startswith("Base,")]
+        one = (middle if len(middle) else part).iloc[0]
+        ends = middle.head(1) if len(middle) else part
+        low, high = float(ends["twh_low"].min()), float(ends["twh_high"].max())
         first = one["published"].year - 1 if pd.isna(one["base_year"]) else int(one["base_year"])
-        how = "its middle case" if len(named) else "middle of its range"
-        rows.append((name, one["source"], one["published"], float(twh), int(one["year"]) - first, how))
-    return pd.DataFrame(rows, columns=["family", "source", "published", "twh", "horizon", "how"])
+        how = "its middle case" if len(middle) and not pd.isna(one["twh"]) else "middle of its range"
+        rows.append(
+            (name, one["source"], one["published"], math.sqrt(low * high), low, high, int(one["year"]) - first, how)
+        )
+    return pd.DataFrame(rows, columns=["family", "source", "published", "twh", "low", "high", "horizon", "how"])

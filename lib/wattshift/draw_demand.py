@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -151,9 +150,10 @@ def power(ax: Axes, bands: pd.DataFrame, printed: pd.DataFrame, beside: Axes, gr
 
 
 def errors_by_horizon(ax: Axes, rows: pd.DataFrame, years: ArrayLike, half_width: ArrayLike) -> None:
-    """Past errors against years ahead, as forecast over realised on a log axis; shaded: the central band of a law.
+    """Past errors against years ahead, as forecast over realised less one, on a log axis; shaded: the band of a law.
 
-    rows: columns label, horizon, error (log). years, half_width: the band, log. Filled: too high; hollow: too low.
+    rows: columns label, horizon, error (log). years, half_width: the band, log. Filled: too high; hollow: too low. Call
+    it when the x limits stand.
     """
     half = np.asarray(half_width, dtype=float)
     ax.fill_between(years, np.exp(-half), np.exp(half), color=draw.COLOURS["sky"], alpha=0.35, linewidth=0)
@@ -161,12 +161,13 @@ def errors_by_horizon(ax: Axes, rows: pd.DataFrame, years: ArrayLike, half_width
     for high in (True, False):
         part = rows[(rows["error"] > 0) == high]
         draw.dots(ax, part["horizon"], np.exp(part["error"]), hollow=not high)
-    for label, years_ahead, error in zip(rows["label"], rows["horizon"], rows["error"], strict=True):
-        ax.annotate(label, (years_ahead, math.exp(error)), (5, 0), textcoords="offset points", fontsize=7,
-                    va="center", color=draw.MUTED)  # fmt: skip
     ax.set_yscale("log")
-    draw.plain_log(ax)
+    marks = [0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6]
+    ax.set_yticks(marks, [f"{100 * mark - 100:+.0f}%".replace("-", "−").replace("+0%", "0%") for mark in marks])
+    ax.minorticks_off()
     ax.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
+    dots = zip(rows["label"], rows["horizon"], np.exp(rows["error"]), strict=True)
+    draw.label_points(ax, [(label, draw.MUTED, ahead, times) for label, ahead, times in dots], size=7)
 
 
 def fan(ax: Axes, past: pd.Series[float], quantiles: pd.DataFrame, centres: pd.DataFrame) -> None:
@@ -203,6 +204,7 @@ def error_parts(ax: Axes, rows: pd.DataFrame) -> None:
     ax.axvline(0, color=draw.MUTED, linewidth=0.6)
     ax.set_yticks(place, [str(label) for label in rows["label"]], fontsize=7)
     ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.margins(x=0.12)
     ax.grid(visible=False, axis="y")
     draw.percent(ax, "x")
     ax.legend(loc="upper center", bbox_to_anchor=(0.3, -0.12), ncols=3, fontsize=7, handlelength=1.2, columnspacing=1)
