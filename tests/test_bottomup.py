@@ -91,12 +91,15 @@ def test_inputs_come_from_the_table(tables: tuple[pd.DataFrame, pd.DataFrame]):
     assert (ranges["rest_saving"].low, ranges["rest_saving"].high) == (0, 0.07)
     assert (ranges["rest_growth"].low, ranges["rest_growth"].high) == (0.12, 0.18)
     assert bottomup.start(*tables) == Start({2022: 2.64, 2023: 3.76}, 2025)
-    assert (ranges["rest_twh"].low, ranges["rest_twh"].high) == (485 - 155, 448 - 93)
+    assert (ranges["rest_twh"].low, ranges["rest_twh"].high) == (
+        485 - 155,
+        448 - 93 * 1.12,
+    )  # AI servers with their PUE
 
 
 def test_a_publisher_is_subtracted_from_itself_only(tables: tuple[pd.DataFrame, pd.DataFrame]):
     parts = tables[1].set_index("family")
-    assert parts["rest"].to_dict() == {"IEA": 330, "Gartner": 355}
+    assert (parts["total"] - parts["ai"]).to_dict() == {"IEA": 330, "Gartner": 355}
     with pytest.raises(Refusal, match="no publisher gives both"):
         bottomup.split(data.load("dc_demand_history").query("publisher != 'Gartner' and publisher != 'IEA'"))
 
@@ -165,6 +168,21 @@ def test_draws_that_miss_the_present_are_told_apart():
     found = bottomup.Energy(np.array([80.0, 100.0, 140.0]), np.array([96.0, 120.0, 168.0]), np.zeros(3))
     assert bottomup.fits(found, parts, slack=0.1).tolist() == [False, True, False]
     assert bottomup.fits(found, parts.head(1), slack=0.1).tolist() == [False, False, False]
+
+
+def test_to_lie_between_two_levels_is_not_to_meet_them():
+    parts = pd.DataFrame({"ai": [150.0, 100.0], "counts": ["AI sites", "AI servers"]})
+    servers = np.array([105.0, 105.0, 130.0])
+    found = bottomup.Energy(servers, servers * [1.2, 1.4, 1.2], np.zeros(3))  # 126, 147 and 156 TWh of sites
+    assert bottomup.fits(found, parts).tolist() == [True, True, True]
+    assert bottomup.meets(found, parts).tolist() == [False, True, False]
+
+
+def test_what_a_cause_explains_of_draws_at_hand():
+    # y = 3a + 2b + c over equal ranges: variances 9 : 4 : 1
+    a, b, c = np.random.default_rng(6).uniform(size=(3, 40_000))
+    assert bottomup.explained(a, 3 * a + 2 * b + c) == pytest.approx(9 / 14, abs=0.01)
+    assert bottomup.explained(c, 3 * a + 2 * b + c) == pytest.approx(1 / 14, abs=0.01)
 
 
 def test_swings_worked_by_hand():

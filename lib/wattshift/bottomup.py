@@ -26,7 +26,6 @@ AHEAD_YEARS = 5  # accelerator_shipments_growth_factor is of 2030 over 2025
 HIGH_INFERENCE = 0.30  # idle share and inference utilization of LBNL's high inference case (scope of their rows)
 AI_PUE_LOW = 1.12  # SemiAnalysis for 2028 (note of its row of pue_ai_datacentre)
 STATED = "stated here"
-SOLD = "accelerators sold, at equal watts,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +162,10 @@ NAMES = (
 
 
 def split(history: pd.DataFrame, region: str = "World") -> pd.DataFrame:
-    """Publishers that give AI and all data centres of one year: what they leave for everything else.
+    """Publishers that give both all data centres and the AI among them, in one year.
 
-    A row: year, family, total, ai, rest (TWh), counts (what AI means there). Only a publisher's own two numbers are
-    subtracted from each other. Newest year only. Raises Refusal where no publisher gives both.
+    A row: year, family, total, ai (TWh), counts (what AI means there). Newest year only. Raises Refusal where no
+    publisher gives both.
     """
     known = levels(history)
     known = known[(known["region"] == region) & known["twh"].notna()].sort_values("published")
@@ -175,12 +174,12 @@ def split(history: pd.DataFrame, region: str = "World") -> pd.DataFrame:
     for counts in (Boundary.AI_SITES, Boundary.AI_SERVERS):
         narrow = known[known["counts"] == str(counts)].groupby(["year", "family"])["twh"].last()
         for key in narrow.index.intersection(wide.index):
-            rows.append((*key, wide[key], narrow[key], wide[key] - narrow[key], str(counts)))
-    found = pd.DataFrame(rows, columns=["year", "family", "total", "ai", "rest", "counts"])
+            rows.append((*key, wide[key], narrow[key], str(counts)))
+    found = pd.DataFrame(rows, columns=["year", "family", "total", "ai", "counts"])
     if found.empty:
         raise Refusal(f"no publisher gives both AI and all data centres of {region} in one year.")
     newest: pd.DataFrame = found.loc[found["year"] == found["year"].max()]
-    return newest.sort_values("rest", ignore_index=True)
+    return newest.sort_values("ai", ascending=False, ignore_index=True)
 
 
 def start(engineering: pd.DataFrame, parts: pd.DataFrame) -> Start:
@@ -211,32 +210,44 @@ def inputs(engineering: pd.DataFrame, parts: pd.DataFrame) -> tuple[Input, ...]:
     sites, work = ends("pue_ai_datacentre"), ends("ex_ai_compute_instance_growth_pct_per_year")
     saving = ends("ex_ai_energy_intensity_reduction_pct_per_year", "2024-2030")
     slowest = ahead[0] ** (1 / AHEAD_YEARS)
-    times = "times a year"
+    pue = (AI_PUE_LOW, sites[1])
+    year, rest = int(parts["year"].iloc[0]), _rest(parts, pue)
+    times, sales = "times a year", "growth of sales of accelerators"
     return (
-        Input("sales_growth_before", supply[0], supply[1], times, f"{SOLD} up to the start", supply[2]),
-        Input("sales_growth_after", slowest, supply[1], times, f"{SOLD} from then on", f"{ahead[2]}; {supply[2]}"),
+        Input("sales_growth_before", supply[0], supply[1], times, f"{sales} up to {year}", supply[2]),
+        Input("sales_growth_after", slowest, supply[1], times, f"{sales} after {year}", f"{ahead[2]}; {supply[2]}"),
         Input("other_makers", 1.1, 1.5, "times", "power of all makers' accelerators over NVIDIA's", STATED),
-        Input("installed", 0.85, 1.0, "share", "of what was sold, in place and with power", STATED),
-        Input("service_life", life[0], life[1], "years", "that an accelerator runs", life[2]),
+        Input("installed", 0.85, 1.0, "share", "part of the accelerators sold that is in place and has power", STATED),
+        Input("service_life", life[0], life[1], "years", "life of an accelerator", life[2]),
         Input(
             "watts", 1000 * a100[0] / ACCELERATORS_PER_SERVER, cluster[1], "W",
-            "an accelerator with its server and network, when sales were last counted", f"A100 server; {cluster[2]}",
+            "power of an accelerator with its server and network, when sales were last counted",
+            f"A100 server; {cluster[2]}",
         ),
-        Input("idle", idle[0], HIGH_INFERENCE, "share", "of full power, when idle", idle[2]),
+        Input("idle", idle[0], HIGH_INFERENCE, "share", "power when idle over full power", idle[2]),
         Input(
-            "training_utilization", training[0] - 0.1, training[1] + 0.1, "share", "of the time, training",
+            "training_utilization", training[0] - 0.1, training[1] + 0.1, "share", "part of the time busy, in training",
             f"{training[2]}, give or take 0.1",
         ),
-        Input("inference_utilization", inference[0], HIGH_INFERENCE, "share", "of the time, inferring", inference[2]),
-        Input("training_share", 0.3, 0.7, "share", "of accelerators that train", STATED),
-        Input("ai_pue", AI_PUE_LOW, sites[1], "ratio", "PUE of AI sites", sites[2]),
         Input(
-            "rest_twh", float(parts["rest"].min()), float(parts["rest"].max()), "TWh",
-            "data centres other than AI, in the starting year", "; ".join(parts["family"]),
+            "inference_utilization", inference[0], HIGH_INFERENCE, "share", "part of the time busy, in inference",
+            inference[2],
         ),
-        Input("rest_growth", work[0] / 100, work[1] / 100, "a year", "work done by the rest", work[2]),
-        Input("rest_saving", saving[0] / 100, saving[1] / 100, "a year", "saved per unit of that work", saving[2]),
+        Input("training_share", 0.3, 0.7, "share", "part of the accelerators that trains", STATED),
+        Input("ai_pue", *pue, "ratio", "PUE of AI sites", sites[2]),
+        Input("rest_twh", *rest, "TWh", f"data centres other than AI in {year}", "; ".join(parts["family"])),
+        Input("rest_growth", work[0] / 100, work[1] / 100, "a year", "growth of the work done by the rest", work[2]),
+        Input(
+            "rest_saving", saving[0] / 100, saving[1] / 100, "a year", "energy saved per unit of that work", saving[2]
+        ),
     )  # fmt: skip
+
+
+def _rest(parts: pd.DataFrame, pue: tuple[float, float]) -> tuple[float, float]:
+    """Lowest and highest TWh that publishers leave for everything but AI; a level of AI servers takes its PUE along."""
+    servers = (parts["counts"] == str(Boundary.AI_SERVERS)).to_numpy()
+    left = np.array([parts["total"] - parts["ai"] * np.where(servers, end, 1.0) for end in pue])
+    return float(left.min()), float(left.max())
 
 
 # ---------------------------------------------------------------- what follows
@@ -303,17 +314,36 @@ def rank(ranges: Sequence[Input], outcome: Callable[[Values], Floats], *, n: int
 
 
 def fits(found: Energy, parts: pd.DataFrame, slack: float = 0.1) -> NDArray[np.bool_]:
-    """Which draws of the starting year give the AI that publishers give for it.
+    """Which draws of the starting year lie between what publishers give for AI. A draw need not meet any of them.
 
-    parts: from `split`. The computers of AI may not be less than the lowest level of AI servers, nor the sites of AI
-    more than the highest level of AI sites, give or take the slack; where no publisher gives one of the two, the other
-    kind takes its place.
+    parts: from `split`. The computers of AI may not be less than the lowest level of AI servers less the slack, nor the
+    sites of AI more than the highest level of AI sites plus the slack; where no publisher gives one of the two, the
+    other kind takes its place.
     """
     servers = parts.loc[parts["counts"] == str(Boundary.AI_SERVERS), "ai"]
     sites = parts.loc[parts["counts"] == str(Boundary.AI_SITES), "ai"]
     low = float((servers if len(servers) else sites).min()) * (1 - slack)
     high = float((sites if len(sites) else servers).max()) * (1 + slack)
     return np.asarray((found.ai_it >= low) & (found.ai <= high))
+
+
+def meets(found: Energy, parts: pd.DataFrame, slack: float = 0.1) -> NDArray[np.bool_]:
+    """Which draws of the starting year meet every publisher's level of AI, each by what it counts, within the slack."""
+    servers = parts["counts"] == str(Boundary.AI_SERVERS)
+    drawn = [found.ai_it if one else found.ai for one in servers]
+    return np.asarray(
+        np.all([abs(d / level - 1) <= slack for d, level in zip(drawn, parts["ai"], strict=True)], axis=0)
+    )
+
+
+def explained(cause: ArrayLike, outcome: ArrayLike, bins: int = 50) -> float:
+    """Share of the variance of an outcome that is between bins (of equal count) of a cause: its first-order share.
+
+    For draws at hand, also where the inputs depend on each other, as they do once draws are sorted out.
+    """
+    values = pd.Series(np.asarray(outcome, dtype=float))
+    means = values.groupby(pd.qcut(np.asarray(cause, dtype=float), bins, labels=False)).transform("mean")
+    return float(means.var() / values.var())
 
 
 def required(
