@@ -80,14 +80,14 @@ def _level(claim: Claim[str], evidence: DemandEvidence) -> Finding:
     year = int(claim["as_of"])
     found = evidence.levels("World", "IEA")
     found = found[found["year"] == year]
-    what = f"IEA on {year}, editions of"
+    what = f"IEA on {year}, as published in"
     if found.empty:
         found = evidence.expected(claim, "World", "IEA")
         found = found[(found["year"] == year) & (found["scenario"] == "Base")]
-        what = f"IEA, Base case for {year}, editions of"
+        what = f"IEA, Base case for {year}, as published in"
     if found.empty:
         return claims.cannot_be_tested(f"no edition of the IEA in use gives {year} without crypto")
-    editions = ", ".join(f"{day:%Y-%m}" for day in found["published"].sort_values().unique())
+    editions = ", ".join(sorted({f"{day:%Y}" for day in found["published"]}))
     ends = (float(found["twh"].min()), float(found["twh"].max()))
     return claims.judge_range(ends, claims.claimed_range(claim), QUOTED, f"{what} {editions}:", "TWh")
 
@@ -107,10 +107,10 @@ def _share(claim: Claim[str], evidence: DemandEvidence) -> Finding:
         for twh in ahead["twh"].astype(float)
         for all_demand in total.ahead(year, now=now, then=twh)
     ]
-    stated = claims.judge_range(
-        (min(shares), max(shares)), claims.claimed_range(claim), ROUNDING, f"of {total.name} in {year},", "%", digits=1
-    )
-    return replace(stated, found=f"{stated.found}; in {total.year} it was {100 * now / total.twh:.1f}%")
+    cases = " and ".join(f"{twh:,.0f}" for twh in sorted(ahead["twh"].unique()))
+    what = f"IEA, Base case for {year} ({cases} TWh), of {total.name}:"
+    stated = claims.judge_range((min(shares), max(shares)), claims.claimed_range(claim), ROUNDING, what, "%", digits=1)
+    return replace(stated, found=f"{stated.found}; its level of {total.year} was {100 * now / total.twh:.1f}%")
 
 
 def _growth(claim: Claim[str], evidence: DemandEvidence) -> Finding:
@@ -143,7 +143,7 @@ def _growth(claim: Claim[str], evidence: DemandEvidence) -> Finding:
         start, until = int(path.index.min()), day.first.year
         ratio = float(path[until] / path[start])
         alone = (ratio, ratio)
-        words = f"AI servers, {start} to {until} alone (Goldman Sachs)"
+        words = f"AI servers, {start} to {until} alone, as no table holds the decade (Goldman Sachs)"
     told = claims.claimed_range(claim)
     stated = claims.judge_range(alone, told, ROUNDING, words, "times", digits=1)
     other = claims.judge_range(whole, told, ROUNDING, f"United States, {span} (LBNL)", "times", digits=1)
