@@ -115,7 +115,14 @@ def test_a_peak_needs_a_load_factor_of_its_own():
     ("make", "said"),
     [
         (lambda: Range(0, 0.5), "a range from 0 to 0.5 is none"),
-        (lambda: Range(1.5, 1.2), "the lower one first"),
+        (
+            lambda: Range(1.5, 1.2),
+            "low end is 1.5 and the high end only 1.2; give the lower one first, for example 1.2 and 1.5",
+        ),
+        (
+            lambda: Range(0.7, 0.6, ("load_factor_low", "load_factor_high")),
+            "load_factor_low is 0.7 and load_factor_high only",
+        ),
         (lambda: Range(math.nan, 1), "two positive numbers"),
         (lambda: Inputs(Range(0.5, 1.01), Range(1, 2)), "a load factor of 1.01 is more than all the time"),
         (lambda: Inputs(Range(0.5, 1), Range(0.99, 2)), "a PUE of 0.99 is less than the IT it holds"),
@@ -249,10 +256,10 @@ def test_vintage_hides_what_was_published_later(tables: dict[str, pd.DataFrame])
         ({"families": ("IEAE",)}, "Did you mean IEA"),
         ({"region": "Atlantis"}, "there are no rows for the region 'Atlantis'"),
         ({"region": "Wrold"}, "Did you mean World"),
-        ({"counts": "with crypto"}, "the years it has are 2026"),
-        ({"region": "Africa", "year": 2034}, "the years it has are 2030"),
+        ({"counts": "with crypto"}, "there are rows for 2026"),
+        ({"region": "Africa", "year": 2034}, "there are rows for 2030"),
         ({"region": "United States", "year": 2023}, "2023 is no forecast"),
-        ({"families": ("EIA",)}, "it has none for any year"),
+        ({"families": ("EIA",)}, "without crypto., nor for any other year"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tables: dict[str, pd.DataFrame], changed: dict[str, object], said: str):
@@ -275,3 +282,10 @@ def test_the_power_of_a_source_and_its_energy_tell_the_kind(tables: dict[str, pd
     assert used[installed & large].between(0.45, 0.55).all()
     assert used[peak].between(0.95, 1).all()
     assert np.isfinite(used).all()
+
+
+def test_an_edition_is_silent_on_crypto_unless_one_of_its_rows_excludes_it(tables: dict[str, pd.DataFrame]):
+    rows = compare(tables).comparable
+    silent = demand.silent_on_crypto(rows, tables["dc_demand_history"], tables["dc_demand_scenarios"])
+    editions = set(zip(rows["family"][silent], rows["published"][silent].dt.year, strict=True))
+    assert editions == {("Goldman Sachs", 2026), ("McKinsey", 2024), ("Deloitte", 2025), ("Gartner", 2025)}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -129,16 +129,22 @@ def boundary(source: str, scope: str) -> Boundary:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A closed range of positive numbers, such as a PUE from 1.2 to 1.5."""
+    """A closed range of positive numbers, such as a PUE from 1.2 to 1.5. names: what a reader calls its two ends."""
 
     low: float
     high: float
+    names: tuple[str, str] = field(default=("the low end", "the high end"), compare=False)
 
     def __post_init__(self) -> None:
+        if 0 < self.high < self.low:
+            low, high = self.names
+            raise Refusal(
+                f"{low} is {self.low:g} and {high} only {self.high:g}; give the lower one first, for example "
+                f"{self.high:g} and {self.low:g}."
+            )
         if not (math.isfinite(self.low) and math.isfinite(self.high) and 0 < self.low <= self.high):
             raise Refusal(
-                f"a range from {self.low:g} to {self.high:g} is none; give two positive numbers, the lower one first, "
-                "for example 1.2 and 1.5."
+                f"a range from {self.low:g} to {self.high:g} is none; give two positive numbers, the lower one first."
             )
 
     def __pow__(self, power: int) -> Range:
@@ -457,6 +463,21 @@ def harmonize(
     )
 
 
+def silent_on_crypto(rows: pd.DataFrame, *tables: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows come from an edition of which no row says "excl. crypto". Index of rows.
+
+    rows: columns family, published. tables: dc_demand_history, dc_demand_scenarios. An edition is a family and a year
+    of publication. Where it is silent, `BOUNDARIES` reads it as without crypto: our reading, not its word.
+    """
+    stated = set()
+    for table in tables:
+        said = table[table["scope"].str.contains("excl. crypto", regex=False)]
+        sources = said["publisher" if "publisher" in said else "source"]
+        stated |= {(family(name), day.year) for name, day in zip(sources, said["published"], strict=True)}
+    found = [(name, day.year) not in stated for name, day in zip(rows["family"], rows["published"], strict=True)]
+    return pd.Series(found, index=rows.index, dtype=bool)
+
+
 class Level(NamedTuple):
     """TWh of one projection, and where they come from; middle is nan where only the ends are known."""
 
@@ -554,10 +575,10 @@ def _nothing(here: pd.DataFrame, region: str, year: int, counts: Boundary, famil
     rows = rows[[family(source) in families for source in rows["source"]]]
     years = sorted(set(rows[(rows["counts"] == str(counts)) & rows["twh"].notna()]["year"]))
     others = sorted(set(rows[(rows["counts"] != str(counts)) & (rows["year"] == year)]["counts"]))
-    hint = f"the years it has are {_listed([str(one) for one in years])}" if years else "it has none for any year"
-    if others:
-        hint += f", and for {year} there are rows that count {_listed(others)}"
-    return f"no forecast of the chosen families for {region} in {year} counts {counts!s}: {hint}."
+    hints = [f"for {_listed([str(one) for one in years])}"] if years else []
+    hints += [f"for {year} that count: {_listed(others)}"] if others else []
+    hint = f"; there are rows {', and '.join(hints)}" if hints else ", nor for any other year"
+    return f"the chosen families have no forecast for {region} in {year} ({counts!s}){hint}."
 
 
 def _in_region(frame: pd.DataFrame, region: str) -> pd.DataFrame:

@@ -258,9 +258,10 @@ def check_shares(
 ) -> pd.DataFrame:
     """Each printed share of electricity: the total that it and the source's own level imply, beside Ember's demand.
 
-    A row: source, scenario, region, year, printed (percent), level (TWh), total_low and total_high (TWh: what the share
-    can be a share of, as it is rounded), measured (TWh of demand by Ember; blank for years ahead), agrees (whether the
-    measured total lies in that range; blank where there is none). A share without a level of its own is left out.
+    A row: source, scenario, region, year, printed (percent), step (that the print is rounded to), level (TWh),
+    total_low and total_high (TWh: what the share can be a share of), measured (TWh of demand by Ember; blank for years
+    ahead), agrees (whether the measured total lies in that range; blank where there is none). A share without a level
+    of its own is left out.
     """
     rows = []
     for row in rates[rates["kind"] == "share of electricity"].to_dict("records"):
@@ -272,7 +273,7 @@ def check_shares(
         totals = nations[nations["country"] == about["region"]].set_index("year")["demand_twh"].dropna()
         low, high = (100 * level / edge for edge in (share + half, share - half))
         measured = float(totals.get(year, math.nan))
-        kept = {name: about[name] for name in ("source", "scenario", "region")}
+        kept = {name: about[name] for name in ("source", "scenario", "region", "step")}
         rows.append(
             kept | {"year": year, "printed": share, "level": level, "total_low": low, "total_high": high,
                     "measured": measured, "agrees": None if math.isnan(measured) else low <= measured <= high}
