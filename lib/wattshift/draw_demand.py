@@ -135,17 +135,17 @@ def from_below(
 def power(ax: Axes, bands: pd.DataFrame, printed: pd.DataFrame, beside: Axes, grids: pd.DataFrame) -> None:
     """A fan of GW by year with what a source prints, as crosses; beside it each grid's range of added over past growth.
 
-    bands: quantiles, a row a year; printed: columns year, value (GW); grids: columns nation, share_low, share_high.
+    bands: quantiles, a row a year; printed: columns year, value (GW); grids: columns nation, share_low,
+    share_mid, share_high.
     """
     draw.fan(ax, bands.index.to_numpy(), bands)
     ax.plot(printed["year"], printed["value"], "x", color=draw.COLOURS["vermillion"], markersize=6, markeredgewidth=1.6)
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     draw.thousands(ax)
-    draw.intervals(beside, grids["nation"].tolist(), grids["share_low"], grids["share_low"], grids["share_high"])
-    beside.plot(grids["share_high"], -np.arange(len(grids)), "o", color=draw.COLOURS["blue"], markersize=5)
+    draw.intervals(beside, grids["nation"].tolist(), grids["share_low"], grids["share_mid"], grids["share_high"])
     beside.axvline(1, color=draw.MUTED, linewidth=0.9, linestyle=(0, (4, 2.5)))
-    beside.set_xlim(left=min(0, grids["share_low"].min()))
+    beside.set_xlim(min(0, grids["share_low"].min()), 1.06 * grids["share_high"].max())
     draw.percent(beside, "x")
 
 
