@@ -34,8 +34,10 @@ def test_a_fan_starts_where_the_past_ends_and_names_its_forecasts(ax):
     past = pd.Series([80.0, 100.0], index=[2024, 2025])
     quantiles = pd.DataFrame({0.1: [100.0, 90], 0.5: [100.0, 120], 0.9: [100.0, 160]}, index=[2025, 2026])
     centres = pd.DataFrame({"family": ["IEA", "LBNL"], "twh": [115.0, 130.0]})
-    draw_demand.fan(ax, past, quantiles, centres)
-    known, median, dots = ax.get_lines()
+    draw_demand.fan(ax, past, quantiles, centres, [90.0, 110.0])
+    others, known, median, dots = ax.get_lines()
+    assert (others.get_xdata().tolist(), others.get_ydata().tolist()) == ([2025, 2025], [90, 110])
+    assert others.get_markerfacecolor() == "white"
     assert known.get_ydata().tolist() == [80, 100]
     assert median.get_ydata().tolist() == [100, 120]
     assert dots.get_ydata().tolist() == [115, 130]

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 
 from wattshift import draw
 
+MARKERS = "osD^vPX*"
+
 
 def levels(ax: Axes, known: pd.DataFrame, aside: pd.DataFrame | None = None) -> None:
     """Published levels by year: one line of dots per publication, its name in the right margin; ranges as uprights.
@@ -19,23 +21,27 @@ def levels(ax: Axes, known: pd.DataFrame, aside: pd.DataFrame | None = None) -> 
     known, aside: columns name, year, twh, low, high; twh may be blank where there is a range. aside: levels that count
     something else, hollow and never joined to a line.
     """
+    every = known if aside is None else pd.concat([known, aside])
+    newest = int(every["year"].max())
     points: list[draw.Point] = []
-    for place, (name, part) in enumerate(known.groupby("name", sort=False)):
-        look = draw.style(place)
+    groups = [(False, *group) for group in known.groupby("name", sort=False)]
+    groups += [] if aside is None else [(True, *group) for group in aside.groupby("name", sort=False)]
+    for place, (other, name, part) in enumerate(groups):
         part = part.sort_values("year")
         middle = part["twh"].fillna((part["low"] * part["high"]) ** 0.5)
-        ax.vlines(part["year"], part["low"], part["high"], color=look["color"], linewidth=3, alpha=0.35)
-        ax.plot(part["year"], middle, marker="o", markersize=3.6, **look)
-        points.append((str(name), draw.readable(look["color"]), float(part["year"].iloc[-1]), float(middle.iloc[-1])))
-    for name, part in () if aside is None else aside.groupby("name", sort=False):
-        middle = part["twh"].fillna((part["low"] * part["high"]) ** 0.5)
-        ax.vlines(part["year"], part["low"], part["high"], color=draw.MUTED, linewidth=3, alpha=0.25)
-        ax.plot(
-            part["year"], middle, "o", markersize=5, markerfacecolor="white", markeredgecolor=draw.MUTED, linestyle=""
-        )
-        points.append((str(name), draw.MUTED, float(part["year"].iloc[-1]), float(middle.iloc[-1])))
+        look = {"color": draw.MUTED, "linestyle": ""} if other else draw.style(place)
+        ax.vlines(part["year"], part["low"], part["high"], color=look["color"], linewidth=3, alpha=0.3)
+        ax.plot(part["year"], middle, markersize=3.8, **{**look, "marker": MARKERS[place % len(MARKERS)]},
+                markerfacecolor="white" if other else look["color"])  # fmt: skip
+        x, y, colour = int(part["year"].iloc[-1]), float(middle.iloc[-1]), draw.readable(look["color"])
+        if x > newest - 3:
+            points.append((str(name), colour, x, y))
+        else:  # far from the margin: beside its dot
+            ax.annotate(str(name), (x, y), (-6, 2) if other else (6, -2), textcoords="offset points", fontsize=7.5,
+                        ha="right" if other else "left", va="bottom" if other else "top", color=colour)  # fmt: skip
     ax.set_ylim(bottom=0)
-    ax.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    step = max(1, round((newest - int(every["year"].min())) / 6))
+    ax.set_xticks(np.arange(newest, int(every["year"].min()) - 1, -step)[::-1])
     draw.thousands(ax)
     draw.label_points(ax, points, size=7.5)
 
@@ -94,6 +100,9 @@ def forecasts(level: Axes, growth: Axes, rows: pd.DataFrame) -> None:
     growth.set_yticks([])
     level.set_xlim(left=0)
     draw.thousands(level, "x")
+    narrow = rows["growth"].max() - rows["growth"].min() < 0.04
+    if narrow:  # one row, or rows that agree: whole per cents on the axis all the same
+        growth.set_xlim(rows["growth"].min() - 0.03, rows["growth"].max() + 0.03)
     growth.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
     draw.percent(growth, "x")
 
@@ -170,11 +179,16 @@ def errors_by_horizon(ax: Axes, rows: pd.DataFrame, years: ArrayLike, half_width
     draw.label_points(ax, [(label, draw.MUTED, ahead, times) for label, ahead, times in dots], size=7)
 
 
-def fan(ax: Axes, past: pd.Series[float], quantiles: pd.DataFrame, centres: pd.DataFrame) -> None:
+def fan(
+    ax: Axes, past: pd.Series[float], quantiles: pd.DataFrame, centres: pd.DataFrame, others: ArrayLike = ()
+) -> None:
     """Published levels that run into a fan, and the forecasts that it pools, named in the right margin.
 
     past: TWh by year. quantiles: index year, one column a level. centres: columns family, twh, for the last year.
+    others: TWh that other publishers give for the year in which the fan starts, hollow.
     """
+    other = np.asarray(others, dtype=float)
+    draw.dots(ax, [float(quantiles.index[0])] * len(other), other, hollow=True)
     ax.plot(past.index, past, color=draw.INK, linewidth=1.4, marker="o", markersize=3.2)
     draw.fan(ax, quantiles.index, quantiles)
     end = float(quantiles.index[-1])
