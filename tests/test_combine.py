@@ -230,6 +230,7 @@ def test_middles_by_hand():
         "year": 2030, "twh": [946.0, 833.0, 945.0, 400.0, 900.0, 432.0],
         "base_year": pd.array([2024, 2025, 2025, 2023, 2023, None], dtype="Int64"),
         "newest": [False, True, True, True, True, True],
+        "base_twh": [416.0, 485.0, 485.0, 300.0, 300.0, np.nan], "source_ref": "X",
     }).assign(twh_low=lambda frame: frame["twh"], twh_high=lambda frame: frame["twh"])  # fmt: skip
     found = combine.middles(rows, ("Base",)).set_index("family")
     assert found["twh"].to_dict() == pytest.approx({"IEA": 945.0, "LBNL": 600.0, "Gartner": 432.0})
@@ -237,8 +238,51 @@ def test_middles_by_hand():
     assert found["how"].to_dict() == {
         "IEA": "its middle case", "LBNL": "middle of its range", "Gartner": "its middle case",
     }  # fmt: skip
+    assert found.loc["LBNL", ["base_year", "base_twh"]].tolist() == [2023, 300.0]
     power = rows.tail(1).assign(family="RAND", twh=np.nan, twh_low=1_000.0, twh_high=1_690.0)
     assert "RAND" not in combine.middles(pd.concat([rows, power]), ("Base",))["family"].tolist()
     alone = combine.middles(power, ("Base",)).iloc[0]
     assert (alone["twh"], alone["how"]) == (pytest.approx(1_300.0), "middle of its range")
     assert (alone["low"], alone["high"]) == (1_000.0, 1_690.0)
+
+
+def test_growth_on_one_level_by_hand():
+    """Own base, else the family's own earlier level, never a later one; through the printed years; none is left out."""
+    centres = pd.DataFrame({
+        "family": ["own", "earlier", "none", "past", "later"], "published": pd.Timestamp("2026-04-01"), "year": 2030,
+        "twh": [800.0, 810.0, 900.0, 700.0, 400.0], "horizon": [4, 5, 5, 0, 1],
+        "base_year": pd.array([2026, None, None, 2030, 2029], dtype="Int64"),
+        "base_twh": [50.0, np.nan, np.nan, 700.0, 200.0], "source": "X", "scenario": ["A", "B", "C", "D", "E"],
+        "how": combine.MIDDLE_CASE,
+    })  # fmt: skip
+    levels = pd.DataFrame({
+        "family": ["earlier", "earlier", "own", "none"], "year": [2026, 2027, 2025, 2025],
+        "published": pd.to_datetime(["2026-01-01", "2026-12-01", "2026-01-01", "2026-01-01"]),
+        "twh": [10.0, 400.0, 1.0, np.nan],
+    })  # fmt: skip
+    paths = pd.DataFrame({"source": "X", "published": pd.Timestamp("2026-04-01"), "scenario": ["A", "Z"],
+                          "year": 2027, "twh": [200.0, 999.0]})  # fmt: skip
+    start = (2028, 100.0)
+    found = combine.grown(centres, levels, paths.iloc[:0], start).set_index("family")
+    assert found.index.tolist() == ["own", "earlier", "later"]
+    assert found["growth"].tolist() == pytest.approx([1.0, 2.0, 1.0])  # 800 / 50 = 2^4, 810 / 10 = 3^4, 400 / 200 = 2
+    assert found["twh"].tolist() == pytest.approx([400.0, 900.0, 400.0])
+    assert found["own"].tolist() == [True, False, True]
+    assert found["printed"].tolist() == [800.0, 810.0, 400.0]
+    assert found["horizon"].tolist() == [4, 4, 1]
+    bent = combine.grown(centres, levels, paths, start).set_index("family")
+    assert bent["twh"].tolist() == pytest.approx([100 * 4 ** (2 / 3), 900.0, 400.0])  # own: 200 to 800 over three years
+    whole = combine.grown(centres.assign(how="middle of its range"), levels, paths, start)
+    assert whole["twh"].tolist() == pytest.approx([400.0, 900.0, 400.0])
+
+
+@pytest.mark.parametrize("name", combine.LAWS)
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_quantiles_of_the_pool_invert_it(scored: pd.DataFrame, name: str, power: float):
+    law = combine.fit_law(scored, name, power)
+    pool = ([900.0, 1_000.0, 1_400.0], [5, 4, 7], [0.2, 0.3, 0.5])
+    levels = [0.1, 0.5, 0.9]
+    ends = combine.pool_quantile(levels, *pool, law)
+    assert combine.pool_place(ends, *pool, law) == pytest.approx(levels, abs=1e-6)
+    alone = combine.pool_quantile(levels, [900.0], [5], [1.0], law)
+    assert alone == pytest.approx(900 * np.exp(law.error(levels, 5)))

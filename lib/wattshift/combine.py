@@ -4,7 +4,7 @@ An error law says how far, in logs, the truth falls from a forecast: a standardi
 power (one half: errors add up like independent steps). It is fitted to the record that `scoring` makes, in which
 every edition counts the same, and it leans to neither side: with so few editions the sign of the bias is not known.
 A fan is a linear pool: each path first picks whose forecast it follows, then how wrong that will be. Levels of
-different families are never averaged into one.
+different families are never averaged into one; what is put on one level is growth from a family's own base (`grown`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -279,6 +280,32 @@ def pool_place(
     return np.asarray(np.average(parts, axis=0, weights=shares))
 
 
+def pool_quantile(
+    levels: Sequence[float],
+    centres: npt.ArrayLike,
+    horizons: npt.ArrayLike,
+    weights: npt.ArrayLike,
+    law: ErrorLaw,
+) -> Floats:
+    """The TWh that the pool does not pass with given chances in (0, 1): the inverse of `pool_place`, without draws."""
+    ends = np.log(np.asarray(centres, dtype=float))
+
+    def end(level: float) -> float:
+        reach = [law.error(level, years) for years in np.asarray(horizons, dtype=float)]
+        low, high = float((ends + reach).min()), float((ends + reach).max())  # no part's quantile lies outside
+        if high - low < 1e-12:
+            return math.exp(low)
+        return math.exp(
+            optimize.brentq(
+                lambda x: float(pool_place(math.exp(x), centres, horizons, weights, law)) - level,
+                low - 1e-9,
+                high + 1e-9,
+            )
+        )
+
+    return np.array([end(level) for level in levels])
+
+
 # ---------------------------------------------------------------- would it have covered the past?
 
 
@@ -311,6 +338,8 @@ def leave_one_out(
 
 # ---------------------------------------------------------------- whose middle
 
+MIDDLE_CASE = "its middle case"
+
 
 def middles(comparable: pd.DataFrame, central: Sequence[str]) -> pd.DataFrame:
     """One forecast per family out of `demand.Comparison.comparable`: what its newest edition treats as the middle.
@@ -318,8 +347,9 @@ def middles(comparable: pd.DataFrame, central: Sequence[str]) -> pd.DataFrame:
     central: what sources call the case in the middle. A row: family, source, published, twh, low and high (ends of the
     range that twh is the middle of; all equal for a printed case), horizon (years from its own base, or from the last
     full year before its publication where no base is known), how ("its middle case", or "middle of its range", the
-    geometric one, where a source names none). Families that print only power take part only
-    where nobody prints energy: their energy is a range that no one gave a middle.
+    geometric one, where a source names none), year, base_year and base_twh (its own; blank where not known), scenario
+    and source_ref. Families that print only power take part only where nobody prints energy: their energy is a range
+    that no one gave a middle.
     """
     newest = comparable[comparable["newest"]]
     energy = newest.dropna(subset=["twh"])
@@ -330,8 +360,51 @@ def middles(comparable: pd.DataFrame, central: Sequence[str]) -> pd.DataFrame:
         ends = middle.head(1) if len(middle) else part
         low, high = float(ends["twh_low"].min()), float(ends["twh_high"].max())
         first = one["published"].year - 1 if pd.isna(one["base_year"]) else int(one["base_year"])
-        how = "its middle case" if len(middle) and not pd.isna(one["twh"]) else "middle of its range"
+        how = MIDDLE_CASE if len(middle) and not pd.isna(one["twh"]) else "middle of its range"
         rows.append(
-            (name, one["source"], one["published"], math.sqrt(low * high), low, high, int(one["year"]) - first, how)
-        )
-    return pd.DataFrame(rows, columns=["family", "source", "published", "twh", "low", "high", "horizon", "how"])
+            (name, one["source"], one["published"], math.sqrt(low * high), low, high, int(one["year"]) - first, how,
+             int(one["year"]), one["base_year"], one["base_twh"], one["scenario"], one["source_ref"])
+        )  # fmt: skip
+    columns = ["family", "source", "published", "twh", "low", "high", "horizon", "how", "year", "base_year", "base_twh"]
+    return pd.DataFrame(rows, columns=[*columns, "scenario", "source_ref"])
+
+
+def grown(centres: pd.DataFrame, levels: pd.DataFrame, paths: pd.DataFrame, start: tuple[int, float]) -> pd.DataFrame:
+    """What each family's own growth makes of one level, so that no level of a family is put on another's.
+
+    centres : from `middles`; levels: from `demand.levels`; paths: rows of dc_demand_scenarios; both of one region and
+              boundary; start: (year, TWh)
+    A family's base is that of its newest edition; where this has none, the newest level that the same family had
+    published by then (own is False). From there to the forecast it runs through the years that its case prints, at
+    constant growth between; what it grows from the year of the start on is put on the start. A start before the base
+    is reached at the mean growth. A row: those of centres, with twh on the start, printed (what the family gives),
+    base_year, base_twh and horizon (of the base in use), growth (a year from the start on, share) and own. Families
+    without any base are left out.
+    """
+    rows = []
+    for line in centres.to_dict("records"):
+        one: dict[str, Any] = {str(name): value for name, value in line.items()}
+        year, own = int(one["year"]), not pd.isna(one["base_twh"])
+        if not own:
+            earlier = levels[(levels["family"] == one["family"]) & (levels["published"] <= one["published"])]
+            earlier = earlier[earlier["twh"].notna() & (earlier["year"] < year)].sort_values(["year", "published"])
+            if earlier.empty:
+                continue
+            one["base_year"], one["base_twh"] = earlier[["year", "twh"]].iloc[-1]
+        base_year = int(one["base_year"])
+        if year <= max(base_year, start[0]):
+            continue
+        points = {base_year: float(one["base_twh"]), year: float(one["twh"])}
+        if one["how"] == MIDDLE_CASE:
+            same = [paths[name].eq(one[name]) for name in ("source", "published", "scenario")]
+            case = paths[np.logical_and.reduce(same) & paths["twh"].notna() & paths["year"].between(base_year, year)]
+            points = {**dict(zip(case["year"].astype(int), case["twh"].astype(float), strict=True)), **points}
+        years = sorted(points)
+        at_start = math.exp(np.interp(start[0], years, [math.log(points[each]) for each in years]))
+        if start[0] < base_year:
+            at_start *= (points[year] / points[base_year]) ** ((start[0] - base_year) / (year - base_year))
+        times = points[year] / at_start
+        growth = times ** (1 / (year - start[0])) - 1
+        about = {"base_year": base_year, "horizon": year - base_year, "growth": growth, "own": own}
+        rows.append({**one, **about, "printed": one["twh"], "twh": start[1] * times})
+    return pd.DataFrame(rows, columns=[*centres.columns, "printed", "growth", "own"])
