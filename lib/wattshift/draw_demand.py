@@ -31,7 +31,7 @@ def levels(ax: Axes, known: pd.DataFrame, aside: pd.DataFrame | None = None) -> 
         middle = part["twh"].fillna((part["low"] * part["high"]) ** 0.5)
         look = {"color": draw.MUTED, "linestyle": ""} if other else draw.style(place)
         ax.vlines(part["year"], part["low"], part["high"], color=look["color"], linewidth=3, alpha=0.3)
-        ax.plot(part["year"], middle, markersize=3.8, **{**look, "marker": MARKERS[place % len(MARKERS)]},
+        ax.plot(part["year"], middle, markersize=3.8, marker="o" if other else MARKERS[place % len(MARKERS)], **look,
                 markerfacecolor="white" if other else look["color"])  # fmt: skip
         x, y, colour = int(part["year"].iloc[-1]), float(middle.iloc[-1]), draw.readable(look["color"])
         if x > newest - 3:
