@@ -22,6 +22,12 @@ TABLES = [
     "btc_network_daily",
     "btc_price_tail_coinbase",
     "claims",
+    "country_energy_annual",
+    "dc_demand_history",
+    "dc_demand_scenarios",
+    "dc_iea_annex",
+    "dc_inputs",
+    "dc_published_rates",
     "difficulty_retargets",
     "equity_quarter_end",
     "equity_returns_daily",
@@ -29,7 +35,10 @@ TABLES = [
     "fundamentals_quarterly",
     "halvings",
     "mining_regulation_events",
+    "past_forecasts",
     "sources",
+    "us_electricity_monthly",
+    "us_power_gap",
 ]
 
 

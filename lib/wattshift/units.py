@@ -106,6 +106,10 @@ SharePerYear = Annotated[float, Unit("share per year", "rate of growth or of dis
 LogSpread = Annotated[float, Unit("log points", "standard deviation of a logarithm", 0.25, 0.001, 3.0)]
 Level = Annotated[float, Unit("share of 1", "coverage of a band", 0.9, 0.5, 0.999)]
 
+# Data centres. A PUE below one would be a site that uses less than its computers; no year is a forecast before 2026.
+Pue = Annotated[float, Unit("ratio", "energy of a whole site per energy of its computers", 1.4, 1.0, 3.0)]
+TargetYear = Annotated[int, Unit("", "year that is forecast", 2030, 2026, 2035, grouped=False)]
+
 # Time, counts and the chain.
 Days = Annotated[int, Unit("days", "length of time", 360, 1, 10_000)]
 EventDay = Annotated[int, Unit("trading days", "distance from the day of an event", -1, -250, 250)]
@@ -117,6 +121,7 @@ Count = Annotated[int, Unit("", "how many", 1_000, 1, 1_000_000)]
 Paths = Annotated[int, Unit("paths", "how many simulated futures", 20_000, 100, 100_000)]
 Seed = Annotated[int, Unit("", "seed of the random numbers", 840000, 0, 2**32 - 1, grouped=False)]
 Day = Annotated[str, Unit("", "a day of the calendar", "2026-06-01", "2009-01-03", "2140-12-31")]
+Vintage = Annotated[str, Unit("", "last day of publication in use", "2026-11-21", "2025-06-30", "2026-12-31")]
 
 # Words. Which machines and tickers exist is known to tables alone, so the notebook checks the name against its own.
 Text = Annotated[str, Unit("", "a line of text", "West Texas site", 1, 200)]
