@@ -445,6 +445,29 @@ main()
 """
 
 
+def test_a_stop_that_python_swallows_is_neither_lost_nor_printed() -> None:
+    """A weak reference's callback, as the import machinery has them, cannot raise: Python prints and goes on."""
+    script = """
+import signal, sys, weakref
+from wattshift import stopping
+class Thing: pass
+def gone(_):
+    signal.raise_signal(signal.SIGINT)
+    sum(range(10))
+signal.signal(signal.SIGINT, signal.default_int_handler)
+stopping.listen()
+thing = Thing(); seen = weakref.ref(thing, gone)
+del thing
+print("went on")
+try:
+    stopping.check()
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.split("\n")[:2], done.stderr) == (["went on", "stopped"], "")
+
+
 @pytest.mark.parametrize("after", [0.0, 0.3, 0.7])
 def test_stopped_at_the_start(scene: Scene, after: float) -> None:
     """From the moment that the command's own modules are being imported; before that it is Python's start."""

@@ -8,10 +8,12 @@ raised again when the next step of a render begins.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from typing import Any
 
 _heard = False
+_pass_on = sys.__unraisablehook__
 
 
 def listen() -> None:
@@ -20,8 +22,11 @@ def listen() -> None:
     To be asked to end (SIGTERM, SIGHUP) is to be stopped by hand: kernels and half-made files go too. A signal that
     whoever started us had us ignore, as a shell does with Ctrl-C for what it starts in the background, stays ignored.
     """
+    global _pass_on
     if threading.current_thread() is not threading.main_thread():
         return
+    if sys.unraisablehook is not _unraisable:
+        _pass_on, sys.unraisablehook = sys.unraisablehook, _unraisable
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
     for name in ("SIGTERM", "SIGHUP"):
@@ -42,3 +47,9 @@ def _stop(*_: Any) -> None:
     global _heard
     _heard = True
     raise KeyboardInterrupt
+
+
+def _unraisable(said: Any) -> None:
+    """Python prints what it has to swallow; an interruption is written down already and comes again."""
+    if not (_heard and issubclass(said.exc_type, KeyboardInterrupt)):
+        _pass_on(said)
