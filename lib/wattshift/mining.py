@@ -35,7 +35,6 @@ CostBasis: TypeAlias = Literal["power", "cash", "all-in"]
 TH_PER_PH = 1_000.0
 PH_PER_EH = 1_000.0
 HASHES_PER_PH = 1e15
-HOURS_PER_DAY = 24.0
 DAYS_PER_YEAR = 365.25
 
 PARTS = ("subsidy", "fees", "price", "difficulty")

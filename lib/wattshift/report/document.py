@@ -40,7 +40,6 @@ TERMS: Mapping[
     "unknown": "terms unknown",
 }
 
-_RTL = re.compile(r"[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFF]")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _NUMBER = re.compile(r"^[\s$€£+\-−–<>≤≥≈~(]*\d[\d,\s]*(\.\d+)?([eE][+-]?\d+)?[\s%)]*$")
 
