@@ -85,6 +85,7 @@ def plain(number: float, *, grouped: bool = True) -> str:
 UsdPerKwh = Annotated[float, Unit("USD/kWh", "price of energy", 0.05, 0.0, 10.0)]
 UsdPerMwh = Annotated[float, Unit("USD/MWh", "price of energy", 50.0, 0.0, 10_000.0)]
 Usd = Annotated[float, Unit("USD", "money", 1_000_000.0, 0.0, 1e15)]
+UsdPerMw = Annotated[float, Unit("USD/MW", "capital per power of a site", 600_000.0, 0.0, 1e9)]
 UsdPerBtc = Annotated[float, Unit("USD/BTC", "price of bitcoin", 65_000.0, 0.01, 1e9)]
 UsdPerTerahash = Annotated[float, Unit("USD per TH/s", "price of a mining machine", 15.0, 0.0, 1e6)]
 UsdPerPetahashDay = Annotated[float, Unit("USD/PH/day", "hashprice", 50.0, 0.0, 1e9)]
@@ -109,6 +110,10 @@ Level = Annotated[float, Unit("share of 1", "coverage of a band", 0.9, 0.5, 0.99
 # Data centres. A PUE below one would be a site that uses less than its computers; no year is a forecast before 2026.
 Pue = Annotated[float, Unit("ratio", "energy of a whole site per energy of its computers", 1.4, 1.0, 3.0)]
 TargetYear = Annotated[int, Unit("", "year that is forecast", 2030, 2026, 2035, grouped=False)]
+
+# Records of risk. The insurer's records run from 1961 to 2017; a thousand deaths a year is UCDP's line between an armed conflict and a war.
+DeathsPerYear = Annotated[int, Unit("deaths a year", "deaths in state-based conflict", 1_000, 25, 1_000_000)]
+InsuranceYear = Annotated[int, Unit("", "a year of the insurer's records", 1991, 1966, 2012, grouped=False)]
 
 # Time, counts and the chain.
 Days = Annotated[int, Unit("days", "length of time", 360, 1, 10_000)]
