@@ -111,7 +111,7 @@ Level = Annotated[float, Unit("share of 1", "coverage of a band", 0.9, 0.5, 0.99
 Pue = Annotated[float, Unit("ratio", "energy of a whole site per energy of its computers", 1.4, 1.0, 3.0)]
 TargetYear = Annotated[int, Unit("", "year that is forecast", 2030, 2026, 2035, grouped=False)]
 
-# Records of risk. The insurer's records run from 1961 to 2017; a thousand deaths a year is UCDP's line between an armed conflict and a war.
+# Records of risk. The insurer's run from 1961 to 2017; a thousand deaths a year is where UCDP speaks of war.
 DeathsPerYear = Annotated[int, Unit("deaths a year", "deaths in state-based conflict", 1_000, 25, 1_000_000)]
 InsuranceYear = Annotated[int, Unit("", "a year of the insurer's records", 1991, 1966, 2012, grouped=False)]
 
