@@ -22,23 +22,37 @@ TABLES = [
     "btc_network_daily",
     "btc_price_tail_coinbase",
     "claims",
+    "conflict_events_annual",
     "country_energy_annual",
+    "country_governance",
     "dc_demand_history",
     "dc_demand_scenarios",
     "dc_iea_annex",
     "dc_inputs",
     "dc_published_rates",
     "difficulty_retargets",
+    "electricity_price_points",
     "equity_quarter_end",
     "equity_returns_daily",
     "factors_daily",
     "fundamentals_quarterly",
+    "gpr_monthly",
+    "grid_reliability",
     "halvings",
+    "hashrate_share_by_country",
+    "industrial_power_prices",
+    "internet_shutdowns",
+    "kazakhstan_timeline",
     "mining_regulation_events",
     "past_forecasts",
+    "pri_claims_opic",
+    "pri_contracts_opic",
+    "site_candidates",
     "sources",
     "us_electricity_monthly",
     "us_power_gap",
+    "us_state_electricity_annual",
+    "wgi_world_summary",
 ]
 
 
@@ -104,6 +118,18 @@ def test_of_tables_with_unknown_terms_only_the_announced_part_is_here():
     assert rigs["source"].str.contains("UNVERIFIED").sum() == 20  # as the card says; a notebook leaves them out
     assert data.card("asic_models").redistribution == "unknown"
     assert (rigs.watts / rigs.th_s - rigs.j_per_th).abs().max() < 0.0051  # 2 decimals
+
+
+def test_every_candidate_site_is_in_the_tables_of_countries_and_the_series_it_names_exists():
+    sites = data.load("site_candidates")
+    for name in ("country_governance", "conflict_events_annual", "country_energy_annual"):
+        assert set(sites.iso3) <= set(data.load(name).iso3), name
+    tension = data.load("gpr_monthly")
+    named = sites.dropna(subset="gpr_series")
+    assert (named.gpr_series == "GPRC_" + named.iso3).all()
+    assert set(tension.series) == {"GPR", *named.gpr_series}  # terms unknown: no series that no site needs
+    assert not set(sites.iso3[sites.gpr_series.isna()]) & set(tension.iso3)
+    assert tension.groupby("series").month.agg(lambda m: m.is_monotonic_increasing and len(m) == 315).all()
 
 
 def test_the_tail_of_prices_begins_where_the_network_table_ends():
@@ -232,6 +258,8 @@ def test_loaded_remembers_names_in_order_and_once(monkeypatch: pytest.MonkeyPatc
             "\n4033,",
             'line 4, column height: "4033" follows "2016", so a row is missing or wrong; allowed is a step of 2016.',
         ),
+        ("grid_reliability", "USA,,2021,SAIDI", "USA,,2020,SAIDI", 'basis: "USA /  / 2020 / SAIDI / with_major'),
+        ("grid_reliability", "USA,,2021,SAIDI", "USA,,2019,SAIDI", "allowed is rising order"),
         ("claims", "PK-05,", '"PK-05,', "not comma-separated values"),
     ],
 )  # fmt: skip

@@ -524,7 +524,8 @@ def _order_faults(of: Card, series: dict[str, pd.Series], rows: list[list[str]])
     """(position, fault) of each row that repeats a key, is out of order, or does not follow at the card's step."""
     places = [i for i, column in enumerate(of.columns) if column.name in of.primary_key]
     written = [" / ".join(row[i] for i in places) for row in rows]
-    key = list(zip(*(series[name].tolist() for name in of.primary_key), strict=True))
+    parts = (series[name].fillna("") if series[name].dtype == "str" else series[name] for name in of.primary_key)
+    key = list(zip(*(part.tolist() for part in parts), strict=True))  # no text comes before any text
     named = f"column {' and '.join(of.primary_key)}"
     for i in range(1, len(key)):
         if key[i] == key[i - 1]:
