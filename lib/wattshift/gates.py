@@ -39,7 +39,7 @@ _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _TERM = re.compile(rf"\b({'|'.join(_NUMBERS)}|\d+)-(year|month)\b", re.IGNORECASE)
 _CONTESTED = re.compile(r"illegal|contest|disput|unlawful|not recogni|does not accept", re.IGNORECASE)
 _REFUSED = re.compile(r"\b(reject|refus|suspen)", re.IGNORECASE)
-_PLANNED = re.compile(r"\b(plans?|planned|proposal|draft|to be introduced)\b", re.IGNORECASE)
+_PLANNED = re.compile(r"\b(plans?|planned|proposal|draft|asks|to be introduced)\b", re.IGNORECASE)
 
 Row = Any  # one row of a frame, as itertuples gives it: pandas has no name for its columns' types
 
@@ -138,7 +138,7 @@ def evidence(
     rows: list[dict[str, object] | None] = []
     for site in candidates.itertuples():
         ours = known[known["iso3"] == site.iso3]
-        rows += [fact for event in ours.itertuples() for fact in _from_event(site, event, day)]
+        rows += [fact for event in ours.itertuples() for fact in _from_event(site, event, ours, day)]
         rows.append(_from_deaths(site, conflict, day, war_deaths))
     found = pd.DataFrame([row for row in rows if row], columns=list(COLUMNS))
     found["date"], found["end"] = (pd.to_datetime(found[name]) for name in ("date", "end"))
@@ -147,8 +147,9 @@ def evidence(
     return found.loc[keys.index].reset_index(drop=True).astype({"closes": bool})
 
 
-def _from_event(site: Row, event: Row, day: pd.Timestamp) -> Iterable[dict[str, object]]:
-    """The rows of evidence that one event of the site's country makes, none for most."""
+def _from_event(site: Row, event: Row, ours: pd.DataFrame, day: pd.Timestamp) -> Iterable[dict[str, object]]:
+    """The rows of evidence that one event makes, none for most; ours: all events of the site's country so far."""
+    eased = ours[(ours["kind"] == "liberalisation") & (ours["region"] == event.region) & (ours["date"] > event.date)]
     here, where = _reaches(site, event.region)
     at_site = event.region == site.site
     end = stated_end(event.event, event.date, event.end_date)
@@ -175,8 +176,10 @@ def _from_event(site: Row, event: Row, day: pd.Timestamp) -> Iterable[dict[str, 
         )
         yield fact("ban", here and not over and not waits, state if here else apart, until)
     if here and (event.kind == "moratorium" or (event.kind == "grid_limit" and _REFUSED.search(event.event))):
-        what = "a plan" if _PLANNED.search(event.event) else "a stop of new permits or connections"
-        yield fact("ban", False, f"{what}, no ban of the business" + (f"; {state}" if over or waits else ""), "")
+        what = "a plan or request" if _PLANNED.search(event.event) else "a stop of new permits or connections"
+        later = f"{dated(eased['date'].iloc[0], eased['date_precision'].iloc[0])}: new rules" if len(eased) else ""
+        after = state if over or waits else later
+        yield fact("ban", False, f"{what}, no ban of the business" + (f"; {after}" if after else ""), "")
     if event.kind == "conflict" and at_site:
         lift = "a row that ends it: the fighting over, and the site open to inspection"
         yield fact("conflict", not over, state if over else "at the site, and no row ends it", lift)
@@ -184,7 +187,9 @@ def _from_event(site: Row, event: Row, day: pd.Timestamp) -> Iterable[dict[str, 
         yield fact("title", not over, state if over else "the site was taken by force, and no row settles it", lift)
     if event.kind == "nuclear_licence" and at_site:
         contested = bool(_CONTESTED.search(event.event))
-        reason = "one state issued the licence, the other calls it illegal" if contested else "nobody contests it"
+        reason = (
+            "the row itself says that the licence is contested" if contested else "no row says that it is contested"
+        )
         yield fact("title", contested, reason, "an operating licence that the nuclear regulators of both states accept")
     if event.kind == "nuclear_shutdown" and at_site:
         yield fact("title", False, "says that the plant makes no power, not whose it is", "")
