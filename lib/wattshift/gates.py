@@ -85,14 +85,14 @@ def dated(day: pd.Timestamp, precision: str = "day") -> str:
     return f"{day:{ {'day': '%Y-%m-%d', 'month': '%Y-%m', 'year': '%Y'}[precision] }}"
 
 
-def _reaches(site: Row, region: object) -> tuple[bool, str]:
+def reaches(site: Row, region: object) -> tuple[bool, str]:
     """Whether a measure on a region (blank: the country) reaches a site of that country, and why so."""
     if not isinstance(region, str):
         return True, "holds in the whole country"
     if not isinstance(site.region, str):
         return True, f"holds in {region}; the tables do not say in which region the site lies, so it is not cleared"
     for name in region.split("; "):
-        if name in (site.region, site.site):
+        if name in (site.region, site.site) or f"({name})" in site.site:
             return True, f"holds in {name}"
         part = re.fullmatch(rf"{re.escape(site.region)} \((.+)\)", name)
         if part:
@@ -150,7 +150,7 @@ def evidence(
 def _from_event(site: Row, event: Row, ours: pd.DataFrame, day: pd.Timestamp) -> Iterable[dict[str, object]]:
     """The rows of evidence that one event makes, none for most; ours: all events of the site's country so far."""
     eased = ours[(ours["kind"] == "liberalisation") & (ours["region"] == event.region) & (ours["date"] > event.date)]
-    here, where = _reaches(site, event.region)
+    here, where = reaches(site, event.region)
     at_site = event.region == site.site
     end = stated_end(event.event, event.date, event.end_date)
     over = pd.notna(end) and end < day
