@@ -472,7 +472,7 @@ def surface(
     limit: where the quantity exceeds it one flat grey, and no shading elsewhere (a threshold that must survive print).
     """
     if limit is None:
-        ax.contourf(x, y, z, levels=levels, cmap=_pale("blue"), extend="both")
+        ax.contourf(x, y, z, levels=levels, cmap=pale("blue"), extend="both")
     elif (top := float(np.asarray(z).max())) > limit:
         ax.contourf(x, y, z, levels=[limit, 1.01 * top], colors=[_mix(MUTED, 0.18)])
     lines = ax.contour(x, y, z, levels=levels, colors=INK, linewidths=0.7)
@@ -481,7 +481,8 @@ def surface(
     return lines
 
 
-def _pale(name: str) -> mcolors.LinearSegmentedColormap:
+def pale(name: str) -> mcolors.LinearSegmentedColormap:
+    """A colour map from white to a pale shade of one of our colours, on which black letters stay readable."""
     return mcolors.LinearSegmentedColormap.from_list("pale", ["#FFFFFF", mcolors.to_hex(_mix(COLOURS[name], 0.55))])
 
 

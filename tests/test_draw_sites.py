@@ -1,0 +1,131 @@
+"""Shapes of the figures about sites: the map keeps areas, labels cover nothing, and what was given is what is shown."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wattshift import data, draw, draw_sites
+
+
+@pytest.fixture
+def ax():
+    draw.theme()
+    _, made = draw.figure(height=3.0)
+    yield made
+    plt.close("all")
+
+
+# ---------------------------------------------------------------- the map
+
+
+def test_the_map_is_the_published_projection():
+    # mapshaper-proj's case for a globe of 6,400 km, and the height of the pole in PROJ's source
+    x, y = draw_sites.equal_earth([2, -2], [1, -1], centre=0)
+    assert x * 6.4e6 == pytest.approx([192457.4623920805, -192457.4623920805], rel=1e-12)
+    assert y * 6.4e6 == pytest.approx([129648.29470155617, -129648.29470155617], rel=1e-12)
+    assert draw_sites.equal_earth(0, 90, centre=0)[1] == pytest.approx(1.3173627591574, rel=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    longitude=st.floats(-170, 170), latitude=st.floats(-89, 88.9), wide=st.floats(0.01, 0.1), tall=st.floats(0.01, 0.1)
+)
+def test_areas_on_the_map_are_those_on_the_globe(longitude, latitude, wide, tall):
+    across = draw_sites.equal_earth([longitude - wide, longitude + wide], latitude, centre=0)[0]
+    up = draw_sites.equal_earth(longitude, np.array([latitude - tall, latitude + tall]), centre=0)[1]
+    on_globe = np.radians(2 * wide) * np.diff(np.sin(np.radians([latitude - tall, latitude + tall])))[0]
+    assert np.diff(across)[0] * np.diff(up)[0] == pytest.approx(on_globe, rel=2e-3)
+
+
+def test_the_middle_of_the_map_moves_places_but_not_their_shapes():
+    x, y = draw_sites.equal_earth([170, -170], [40, 40], centre=180)  # 20 degrees apart across the date line
+    x0, y0 = draw_sites.equal_earth([-10, 10], [40, 40], centre=0)
+    assert x == pytest.approx(x0)
+    assert y == pytest.approx(y0)
+
+
+def test_land_is_where_land_is():
+    longitudes, latitudes, share = draw_sites.land()
+    weight = np.cos(np.radians(latitudes))[:, None]
+    part = (share * weight).sum() / (weight.sum() * share.shape[1])
+    assert part == pytest.approx(0.29, abs=0.01)  # 149 of 510 million square kilometres, lakes among them
+
+    def at(longitude, latitude):
+        turned = (longitude - longitudes[0] + 0.25) % 360
+        return share[int((latitude + 90) / 0.5), int(turned / 0.5)]
+
+    assert at(-40, 35) == at(-140, 0) == at(80, -30) == at(-175, 45) == 0  # mid-ocean
+    assert at(-113.5, 53.5) == at(75.3, 51.7) == at(20, 0) == at(-171.5, 66) == at(134, -25) == 1  # and inland
+    steps = np.array([-0.5, 0.0, 0.5])  # a town on a coast may stand one cell off it
+    for lon, lat in data.load("site_candidates")[["lon", "lat"]].to_numpy():
+        assert max(at(lon + east, lat + north) for east in steps for north in steps) > 0.5
+
+
+def test_every_site_is_a_dot_with_its_name_and_sites_that_are_out_are_hollow(ax):
+    places = data.load("site_candidates").set_index("site_id")
+    draw_sites.candidates(ax, places, {site: site != "ZNPP_UA" for site in places.index})
+    dots = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    x, y = draw_sites.equal_earth(places["lon"], places["lat"])
+    assert [line.get_xdata()[0] for line in dots] == pytest.approx(x.tolist())
+    assert [line.get_ydata()[0] for line in dots] == pytest.approx(y.tolist())
+    hollow = [site for site, line in zip(places.index, dots, strict=True) if line.get_markerfacecolor() == "white"]
+    assert hollow == ["ZNPP_UA"]
+    assert [text.get_text() for text in ax.texts] == places["site"].tolist()
+    boxes = np.array([text.get_window_extent().extents for text in ax.texts])
+    assert not overlaps(boxes)
+    room = ax.bbox.extents
+    assert (boxes[:, :2] >= room[:2] - 1).all()
+    assert (boxes[:, 2:] <= room[2:] + 1).all()
+
+
+def test_one_site_alone_is_drawn(ax):
+    draw_sites.candidates(ax, data.load("site_candidates").set_index("site_id").loc[["IS"]])
+    (dot,) = (line for line in ax.get_lines() if line.get_marker() == "o")
+    assert dot.get_markerfacecolor() == dot.get_color()
+
+
+# ---------------------------------------------------------------- labels
+
+
+def overlaps(boxes):
+    """Pairs of boxes (left, bottom, right, top) that share more than half a unit in both directions."""
+    wide = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    return [(i, j) for i, j in np.argwhere((wide > 0.5).all(axis=2)) if i < j]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 20)), min_size=1, max_size=15, unique=True))
+def test_labels_cover_neither_each_other_nor_a_point(cells):
+    points = np.array(cells, float) * 20 + 100  # 20 units apart at least, in a room with space
+    sizes = np.tile([50.0, 10.0], (len(points), 1))
+    corners = draw_sites.label_places(points, sizes, [0, 0, 900, 700], clear=4)
+    boxes = np.hstack([corners, corners + sizes])
+    assert not overlaps(boxes)
+    assert not overlaps(np.vstack([np.hstack([points - 3, points + 3]), boxes]))
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] <= [900, 700]).all()
+
+
+def test_a_lone_label_stands_close_to_its_point_and_inside_the_room():
+    near_the_edge = draw_sites.label_places([[95.0, 50.0]], [[40.0, 8.0]], [0, 0, 100, 100], clear=4)
+    assert near_the_edge[0, 0] + 40 <= 100
+    gap = np.hypot(*(np.clip([95, 50], near_the_edge[0], near_the_edge[0] + [40, 8]) - [95, 50]))
+    assert 4 <= gap < 8
+
+
+# ---------------------------------------------------------------- what is known
+
+
+def test_a_silent_table_is_a_dash_and_an_older_figure_is_darker(ax):
+    years = pd.DataFrame({"laws": [2026, 2018], "deaths": [np.nan, 2024]}, index=["here", "there"])
+    draw_sites.known(ax, years, 2026.5 - years)
+    assert [text.get_text() for text in ax.texts] == ["2026", "–", "2018", "2024"]
+    (image,) = ax.get_images()
+    shown = image.cmap(image.norm(image.get_array()))
+    light = [[draw.luminance(cell) for cell in row] for row in shown[..., :3]]
+    assert light[0][0] > light[1][1] > light[1][0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["here", "there"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["laws", "deaths"]
