@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats import rates
 
 from wattshift import mining, network
 from wattshift.network import Slices
+from wattshift.refusal import Refusal
 
 STEADY = 600 * 2016 / 2015
 
@@ -262,3 +264,51 @@ def test_a_halving_is_read_from_the_tables() -> None:
     assert found == pytest.approx({"revenue": -0.4, "first_retarget": -0.1, "lowest": -0.1, "difficulty": -0.05})
     with pytest.raises(ValueError, match="after it"):
         network.after_halving(daily.head(100), retargets, 5_000, 40)
+
+
+# --- a drop, read from counts
+
+
+def test_compared_counts_are_the_exact_binomial_interval() -> None:
+    # statsmodels' score interval is close; scipy's Clopper-Pearson, turned into a ratio, is the same
+    before = pd.DataFrame({"blocks": [1_000, 1_044], "difficulty": [2.4e13, 2.5e13]})
+    after = pd.DataFrame({"blocks": [571], "difficulty": [2.44e13]})
+    found = network.compare_counts(before, after)
+    weight0, weight1 = 1 / 2.4 + 1 / 2.5, 1 / 2.44
+    interval = stats.binomtest(571, 2_615).proportion_ci(method="exact")
+    assert found.low == pytest.approx(interval.low / (1 - interval.low) * weight0 / weight1 - 1)
+    assert found.high == pytest.approx(interval.high / (1 - interval.high) * weight0 / weight1 - 1)
+    assert found.change == pytest.approx(571 / weight1 / (2_044 / weight0) - 1)
+    near = rates.confint_poisson_2indep(571, weight1, 2_044, weight0, method="score", compare="ratio")
+    assert (1 + found.low, 1 + found.high) == pytest.approx(near, abs=0.01)
+    with pytest.raises(Refusal, match="holds none"):
+        network.compare_counts(before, after.assign(blocks=0))
+
+
+def test_a_planted_step_is_found_again_beside_a_trend() -> None:
+    rng, days = np.random.default_rng(11), 60
+    inside = np.zeros(days)
+    inside[30:40] = 1.0
+    difficulty = np.where(np.arange(days) < 35, 2.0e13, 2.2e13)
+    pace = 144 * (2e13 / difficulty) * np.exp(0.1 * np.linspace(-1, 1, days)) * np.where(inside > 0, 0.8, 1.0)
+    found = [
+        network.step_in_counts(pd.DataFrame({"blocks": rng.poisson(pace), "difficulty": difficulty}), inside)
+        for _ in range(200)
+    ]
+    assert np.mean([one.change for one in found]) == pytest.approx(-0.2, abs=0.01)  # four standard errors of 0.0025
+    caught = sum(one.low <= -0.2 <= one.high for one in found)
+    assert 178 <= caught <= 200  # 95% of 200 is 190, within four standard errors of 3.1
+
+
+def test_the_least_drop_is_where_the_power_is_reached() -> None:
+    for hours, baseline in ((24.0, None), (120.0, None), (120.0, 336.0)):
+        drop = network.least_drop(hours, baseline_hours=baseline)
+        powers = [float(network.detection_power(hours, drop * f, baseline_hours=baseline)) for f in (0.999, 1.001)]
+        assert powers[0] < 0.8 <= powers[1]
+    assert network.least_drop(0.1) == np.inf
+
+
+def test_the_least_drop_after_a_day_by_hand() -> None:
+    critical = int(stats.poisson(144).ppf(0.05)) - 1  # the largest count that is too few at 5%
+    mean = 144 * (1 - network.least_drop(24.0))
+    assert stats.poisson(mean).cdf(critical) == pytest.approx(0.8, abs=1e-4)

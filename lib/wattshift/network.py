@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import statsmodels.api as sm
 from scipy import special
 
 from wattshift.bitcoin import RETARGET_CLAMP, SECONDS_PER_RETARGET
 from wattshift.mining import window_means
+from wattshift.refusal import Refusal
 from wattshift.units import (
     BLOCKS_PER_DAY,
     BLOCKS_PER_RETARGET,
@@ -187,6 +189,79 @@ def hours_to_detect(
     if not len(fails):
         return float(grid[0])
     return float(grid[np.searchsorted(grid, fails[-1]) + 1]) if fails[-1] < grid[-1] else float("inf")
+
+
+class Change(NamedTuple):
+    """A relative change of hashrate with its interval; change below 0 is a drop."""
+
+    change: float
+    low: float
+    high: float
+
+
+def compare_counts(before: pd.DataFrame, after: pd.DataFrame, confidence: float = 0.95) -> Change:
+    """Change of hashrate between two windows of days, from blocks and difficulty, with its exact interval.
+
+    before, after : rows are days, columns blocks, difficulty. Hashrate is taken as constant within a window. Given the
+    sum of two Poisson counts, either is binomial; its Clopper-Pearson interval is turned into one of the ratio of rates
+    (Przyborowski and Wilenski, Biometrika 31 (1940) 313). Exact, so wider than asked on average.
+
+    >>> day = pd.DataFrame({"blocks": [144], "difficulty": [2e13]})
+    >>> [round(x, 3) for x in compare_counts(day, day)]
+    [0.0, -0.212, 0.269]
+    """
+    (n0, e0), (n1, e1) = (_blocks_and_exposure(days) for days in (before, after))
+    if not n0 or not n1:
+        raise Refusal("a change of hashrate needs blocks on both sides: one of the windows holds none.")
+    tails = special.betaincinv([n1, n1 + 1], [n0 + 1, n0], [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = (float(p / (1 - p) * e0 / e1 - 1) for p in tails)
+    return Change(n1 / e1 / (n0 / e0) - 1, low, high)
+
+
+def _blocks_and_exposure(days: pd.DataFrame) -> tuple[int, float]:
+    """Blocks, and the blocks that 1 EH/s would have found."""
+    exposure = SECONDS_PER_DAY * 1e18 / (days["difficulty"].to_numpy(dtype=float) * HASHES_PER_DIFFICULTY)
+    return int(days["blocks"].sum()), float(exposure.sum())
+
+
+def step_in_counts(days: pd.DataFrame, inside: npt.ArrayLike, confidence: float = 0.95) -> Change:
+    """Change of hashrate inside an episode against a straight trend of its logarithm through the days around it.
+
+    days : rows are days in order, columns blocks, difficulty; inside : share of each day that lies in the episode.
+    Poisson regression of blocks on trend and episode, log exposure as offset; Wald interval in logs.
+    """
+    exposure = SECONDS_PER_DAY * 1e18 / (days["difficulty"].to_numpy(dtype=float) * HASHES_PER_DIFFICULTY)
+    when = np.linspace(-1.0, 1.0, len(days))
+    design = np.column_stack([np.ones(len(days)), when, np.asarray(inside, dtype=float)])
+    law = sm.families.Poisson()
+    fitted = sm.GLM(days["blocks"].to_numpy(dtype=float), design, family=law, offset=np.log(exposure)).fit()
+    low, high = np.exp(fitted.conf_int(1 - confidence)[2]) - 1
+    return Change(float(np.exp(fitted.params[2]) - 1), float(low), float(high))
+
+
+def least_drop(
+    hours: float,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    baseline_hours: float | None = None,
+    blocks_per_hour: float = 3_600 / SECONDS_PER_BLOCK,
+) -> float:
+    """Smallest drop of hashrate that one look after so many hours sees with the wanted power, as a share.
+
+    The question of `hours_to_detect` asked the other way round; arguments as in `detection_power`. Infinite where not
+    even a network that stopped would be told from luck.
+
+    >>> round(least_drop(60), 2), round(least_drop(6), 2)
+    (0.13, 0.4)
+    """
+    low, high = 0.0, 1 - 1e-9
+    if float(detection_power(hours, high, alpha, baseline_hours, blocks_per_hour)) < power:
+        return float("inf")
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        seen = float(detection_power(hours, middle, alpha, baseline_hours, blocks_per_hour)) >= power
+        low, high = (low, middle) if seen else (middle, high)
+    return high
 
 
 def detection_table(drops: Sequence[float], baseline_hours: float = 336.0) -> pd.DataFrame:
