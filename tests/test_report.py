@@ -86,6 +86,11 @@ def read(*cells: Any, edition: document.Edition = "report") -> document.Document
 
 def pages(made: document.Document, ppi: float = 72) -> list[Any]:
     """The pages as arrays of grey, 1 = white; a pixel is a point at 72 ppi."""
+    return [page.mean(axis=2) for page in colours(made, ppi)]
+
+
+def colours(made: document.Document, ppi: float = 72) -> Any:
+    """The pages as one array: page, row, column, red green and blue, 1 = white."""
     source, files = typst.source_of(made)
     with tempfile.TemporaryDirectory() as folder:
         for name, body in {**files, "main.typ": source.encode()}.items():
@@ -100,7 +105,7 @@ def pages(made: document.Document, ppi: float = 72) -> list[Any]:
             ppi=ppi,
         )
     images = out if isinstance(out, list) else [out]
-    return [pictures.imread(io.BytesIO(page), format="png")[..., :3].mean(axis=2) for page in images]
+    return np.stack([pictures.imread(io.BytesIO(page), format="png")[..., :3] for page in images])
 
 
 def ink_columns(page: Any) -> tuple[int, int]:
@@ -268,6 +273,26 @@ def test_front_cells_are_read_first_and_bring_no_code(edition: document.Edition)
     page = html.page(made)
     assert page.index("introduction") < page.index("an answer") < page.index("told, as")
     assert typst.pdf(made).startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_caution_is_red_and_from_a_front_cell_stands_on_page_one(late: bool) -> None:
+    """A warning that has to be seen: above contents and story, and the only red on the page."""
+
+    def said(words: str, *tags: str) -> Any:
+        made = cell(shown({"text/markdown": words}, kind="say"))
+        made.metadata["tags"] = list(tags)
+        return made
+
+    heads = [new_markdown_cell(f"## Part {k}\n\nstory {k}\n\n{'word ' * 400}") for k in range(4)]
+    caution = [said("> [!CAUTION]\n> The **gate** is off.", "front")] * late
+    made = read(new_markdown_cell("# T\n\nq\n\nintroduction"), *heads, *caution, said("found", "front"))
+    page = html.page(made)
+    assert ("The <strong>gate</strong> is off." in page.split("Contents")[0]) == late
+    assert page.index("introduction") < page.index("found") < page.index("story 0")
+    paper = colours(made)
+    red = (paper[..., 0] - paper[..., 1:].max(axis=-1) > 0.3).any(axis=(1, 2))  # of each page
+    assert red.tolist() == [late, *[False] * (len(paper) - 1)]
 
 
 def test_a_notebook_without_front_cells_keeps_its_order() -> None:

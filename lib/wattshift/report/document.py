@@ -72,6 +72,7 @@ class Document:
     records: Sequence[Mapping[str, Any]]
     images: Mapping[str, tuple[bytes, str]]
     shift: int
+    caution: str = ""  # Markdown that page 1 shows in red, below the question
 
     @property
     def labels(self) -> dict[str, int]:
@@ -517,7 +518,8 @@ def read(
     parameters : name, value, default, unit, meaning; read from the notebook where not given
     title      : instead of the notebook's own
 
-    Cells tagged `front` move to right after the first cell's introduction, without their code.
+    Cells tagged `front` move to right after the first cell's introduction, without their code; what they say as a
+    `> [!CAUTION]` goes to page 1 itself.
     """
     body: list[Block] = []
     fronted: list[Block] = []
@@ -566,6 +568,8 @@ def read(
             if not tags & OUTPUT_HIDDEN:
                 for output in cell.get("outputs", []):
                     blocks += _output(output)
+    cautions = [b.text for b in fronted if b.kind == "prose" and b.text.lstrip().startswith("> [!CAUTION]")]
+    fronted = [b for b in fronted if b.text not in cautions]
     blocks = [*body[:opening], *fronted, *body[opening:]]
     heading_at = None if heading_at is None else heading_at + len(fronted)
     prose = [b for b in blocks if b.kind == "prose"]
@@ -588,6 +592,7 @@ def read(
         records=_last_of_each(records),
         images=images,
         shift=0 if top else 1,
+        caution="\n\n".join(_fences_closed(text) for text in cautions),
     )
 
 

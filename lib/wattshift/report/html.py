@@ -65,7 +65,7 @@ def _drawn(made: str, secret: str, document: Document, slots: Sequence[Mapping[s
         if kind in counts and slot.get("caption"):
             counts[kind] += 1
         if kind == "front":
-            return _front(document, words) + contents
+            return _front(document, (match[2] or "").strip()) + contents
         if kind == "figure":
             return _figure(document.blocks[slot["block"]], slot, words, counts[kind])
         if kind == "table":
@@ -117,7 +117,7 @@ def _front(document: Document, question: str) -> str:
     )
     return (
         f'<header><p class="brand">wattshift{escape(edition)}{escape(as_of)}</p><h1{_dir(title)}>{escape(title)}</h1>'
-        f'<div class="question"{_dir(plain_markdown(document.question))}><p>{question}</p></div>'
+        f'<div class="question"{_dir(plain_markdown(document.question))}>{question}</div>'
         + (f'<div class="tiles">{tiles}</div>' if tiles else "")
         + (settings if rows else "")
         + (f'<p class="terms">{escape(passing_on)}</p>' if (passing_on := terms(document.provenance)) else "")

@@ -49,7 +49,7 @@ def check_fonts() -> None:
 
 def pieces_of(document: Document) -> list[prose.Piece]:
     """Front page, body and last page, in reading order."""
-    out = [prose.Piece(document.question, {"kind": "front"})]
+    out = [prose.Piece(f"{document.question}\n\n{document.caution}".strip(), {"kind": "front"})]
     for number, block in enumerate(document.blocks):
         if number == document.provenance_prose:
             out.append(prose.Piece("", {"kind": "page"}))
