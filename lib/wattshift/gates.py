@@ -38,8 +38,8 @@ _BANS = ("ban", "regional_ban")
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _TERM = re.compile(rf"\b({'|'.join(_NUMBERS)}|\d+)-(year|month)\b", re.IGNORECASE)
 _CONTESTED = re.compile(r"illegal|contest|disput|unlawful|not recogni|does not accept", re.IGNORECASE)
-_REFUSED = re.compile(r"\b(reject|refus|suspen)", re.IGNORECASE)
-_PLANNED = re.compile(r"\b(plans?|planned|proposal|draft|asks|to be introduced)\b", re.IGNORECASE)
+REFUSED = re.compile(r"\b(reject|refus|suspen)", re.IGNORECASE)
+PLANNED = re.compile(r"\b(plans?|planned|proposal|draft|presents|asks|calls for|to be introduced)\b", re.IGNORECASE)
 
 Row = Any  # one row of a frame, as itertuples gives it: pandas has no name for its columns' types
 
@@ -175,8 +175,8 @@ def _from_event(site: Row, event: Row, ours: pd.DataFrame, day: pd.Timestamp) ->
             where if where.startswith("covers") else f"bans other regions than {site.region}, which its text names too"
         )
         yield fact("ban", here and not over and not waits, state if here else apart, until)
-    if here and (event.kind == "moratorium" or (event.kind == "grid_limit" and _REFUSED.search(event.event))):
-        what = "a plan or request" if _PLANNED.search(event.event) else "a stop of new permits or connections"
+    if here and (event.kind == "moratorium" or (event.kind == "grid_limit" and REFUSED.search(event.event))):
+        what = "a plan or request" if PLANNED.search(event.event) else "a stop of new permits or connections"
         later = f"{dated(eased['date'].iloc[0], eased['date_precision'].iloc[0])}: new rules" if len(eased) else ""
         after = state if over or waits else later
         yield fact("ban", False, f"{what}, no ban of the business" + (f"; {after}" if after else ""), "")
