@@ -95,8 +95,7 @@ class Rates:
 
     def interval(self, level: float = LEVEL) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The central interval of every rate, (low, high), events per site-year, each site_id by peril."""
-        ends = [stats.gamma.ppf(tail, self.shape, scale=1 / self.rate) for tail in ((1 - level) / 2, (1 + level) / 2)]
-        low, high = (pd.DataFrame(end, self.shape.index, self.shape.columns).fillna(0.0) for end in ends)
+        low, high = (special.gammaincinv(self.shape, tail) / self.rate for tail in ((1 - level) / 2, (1 + level) / 2))
         return low, high
 
 
@@ -136,7 +135,7 @@ def simulate(
 
 def correlation(rates: Rates, shared: pd.DataFrame, site: str, peril: str) -> float:
     """Correlation of the year's counts of a peril at two sites of one legal order, in closed form (see `simulate`)."""
-    shape, rate = float(rates.shape.loc[site, peril]), float(rates.rate.loc[site, peril])
+    shape, rate = (float(frame[peril][site]) for frame in (rates.shape, rates.rate))
     if rate == np.inf:
         return 0.0
     mean, variance = shape / rate, shape / rate**2
@@ -178,7 +177,7 @@ def zero_truncated(counts: Sequence[int], level: float = LEVEL) -> tuple[float, 
     convolution of zero-truncated Poissons (as Garwood's does for plain ones). Raises Refusal for a count below 1.
 
     >>> [round(end, 2) for end in zero_truncated([1, 1, 1])], round(zero_truncated([1, 2, 2, 1])[0], 2)
-    ([0.0, 0.0, 1.7], 0.87)
+    ([0.0, 0.0, 1.75], 0.87)
     """
     seen = np.asarray(counts, dtype=float)
     if not seen.size or (seen < 1).any() or (seen % 1).any():
@@ -301,7 +300,7 @@ def in_force(
     if years < 1:
         raise Refusal(f"a contract stays in force for at least 1 year; given {years}.")
     table = contracts.pivot_table(index="iso3c", columns="year", values="insurance_contracts", aggfunc="sum")
-    table = table.reindex(columns=range(int(table.columns.min()), until + 1)).fillna(0.0)
+    table = table.reindex(columns=range(int(table.columns.min()), max(until, *table.columns) + 1)).fillna(0.0)
     before, after = RECORD_GAP[0] - 1, RECORD_GAP[-1] + 1
     if {before, after} <= set(table.columns):
         for lost in RECORD_GAP:
@@ -454,7 +453,7 @@ def by_year(measured: pd.DataFrame, as_of: pd.Timestamp | str, start: int) -> pd
     index = pd.RangeIndex(start, day.year + 1, name="year")
     table = measured["date"].dt.year.value_counts().reindex(index, fill_value=0)
     part = pd.Series(1.0, index)
-    part.iloc[-1] = day.dayofyear / (366 if day.is_leap_year else 365)
+    part.iloc[-1] = day.day_of_year / (366 if day.is_leap_year else 365)
     return pd.DataFrame({"measures": table.astype(int), "years": part})
 
 
