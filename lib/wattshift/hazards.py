@@ -81,7 +81,7 @@ class Rates:
     """What is believed of each site's rates. Events per site-year are gamma(shape, rate): mean shape / rate.
 
     shape, rate : frames, index site_id, columns `COUNTED`. A rate of infinity is a hazard of exactly zero
-    outage      : frame, index site_id, columns mean, low, high (minutes a year without power) and basis (whose figure)
+    outage      : frame, index site_id, minutes a year without power, see `outages`
     """
 
     shape: pd.DataFrame
@@ -391,18 +391,20 @@ def once(known: pd.DataFrame) -> pd.DataFrame:
     return known[known["peril"] != ""].drop_duplicates("measure").reset_index(drop=True)
 
 
-def years_at_risk(events: pd.DataFrame, as_of: pd.Timestamp | str) -> float:
-    """Years from the first of January of the first year in the table to a day, that day included.
+def record_day(events: pd.DataFrame, as_of: pd.Timestamp | str) -> tuple[pd.Timestamp, bool]:
+    """(day up to which the list of events is used, whether that is hindsight).
 
-    Raises Refusal where that is less than a year.
+    The day itself, once the list is a year old. Before, the list knows nothing, and nothing known is no calm: then all
+    of it is used, as if known.
     """
+    day, start = pd.Timestamp(as_of), pd.Timestamp(int(events["date"].min().year), 12, 31)
+    return (day, False) if day >= start else (events["date"].max(), True)
+
+
+def years_at_risk(events: pd.DataFrame, day: pd.Timestamp | str) -> float:
+    """Years from the first of January of the first year in the list of events to a day, that day included."""
     start = pd.Timestamp(int(events["date"].min().year), 1, 1)
-    years = float((pd.Timestamp(as_of) + pd.Timedelta(days=1) - start) / pd.Timedelta(days=365.25))
-    if years < 0.99:
-        raise Refusal(
-            f"events are recorded from {start.year}; give an as-of date of {start.year}-12-31 or later, not {as_of}."
-        )
-    return years
+    return float((pd.Timestamp(day) + pd.Timedelta(days=1) - start) / pd.Timedelta(days=365.25))
 
 
 def counts_of(measured: pd.DataFrame, orders: Iterable[str]) -> pd.DataFrame:
@@ -494,38 +496,38 @@ def between(low: float, high: float, level: float = LEVEL) -> tuple[float, float
 
 
 def outages(reliability: pd.DataFrame, candidates: pd.DataFrame, as_of: pd.Timestamp | str) -> pd.DataFrame:
-    """Minutes a year without power, index site_id: mean, low, high, years (known), basis.
+    """Minutes a year without power, index site_id: mean, low, high, years (known), basis, hindsight.
 
     reliability : grid_reliability. Only SAIDI with major events, in minutes, of reporters by IEEE's standard: the same
                   storm in hours and by all reporters is another figure. Known for three US states; low and high are
                   the quietest and the worst year
     Elsewhere the lowest and highest figure of Europe's countries stand for Europe, those of the whole table for the
     rest, and the mean is that of a value spread evenly on a log scale between them. All of it is of average customers
-    of distribution networks: an upper mark for a site on the transmission grid, and no curtailment is in it.
+    of distribution networks: an upper mark for a site on the transmission grid, and no curtailment is in it. Where no
+    year was published by the day, every year is used (`hindsight`).
     """
     day = pd.Timestamp(as_of)
     newest = day.year - (1 if day.month >= SAIDI_MONTH else 2)
-    minutes = reliability[
+    every = reliability[
         (reliability["metric"] == "SAIDI")
         & (reliability["unit"] == "minutes/customer/year")
         & reliability["event_basis"].isin(["with_major_events", "unplanned_with_exceptional_events"])
-        & (reliability["year"] <= newest)
     ]
-    if minutes.empty:
-        raise Refusal(f"no figure of grid reliability was published by {day:%Y-%m-%d}; give a later as-of date.")
+    hindsight = not (every["year"] <= newest).any()
+    minutes = every if hindsight else every[every["year"] <= newest]
     europe = minutes[minutes["iso3"] == "EUR"]["value"]
     rows = []
     for site in candidates[["iso3", "region"]].itertuples(index=False):
         own = minutes[(minutes["iso3"] == site.iso3) & (minutes["region"] == site.region)]["value"]
         if len(own):
-            rows.append((own.mean(), own.min(), own.max(), len(own), "own state"))
+            rows.append((own.mean(), own.min(), own.max(), len(own), "own state", hindsight))
             continue
         inside = site.iso3 in EUROPE and len(europe) > 1
         low, high = (europe.min(), europe.max()) if inside else (minutes["value"].min(), minutes["value"].max())
         middle = (high - low) / np.log(high / low) if high > low else low
-        rows.append((middle, low, high, 0, "range of Europe" if inside else "range of every figure"))
+        rows.append((middle, low, high, 0, "range of Europe" if inside else "range of every figure", hindsight))
     sites = pd.Index(candidates["site_id"], name="site_id")
-    return pd.DataFrame(rows, sites, ["mean", "low", "high", "years", "basis"])
+    return pd.DataFrame(rows, sites, ["mean", "low", "high", "years", "basis", "hindsight"])
 
 
 # ---------------------------------------------------------------- every site's rates
@@ -561,7 +563,8 @@ def estimate(
     Insured perils: claims and contract-years are both divided by the cluster size of `insured`, so that a wave of
     claims weighs as one event. Mining perils but the internet: measures in the order over its years at risk. Internet:
     between the blackouts of the event table (a floor) and the world's share of countries with any shutdown (a ceiling),
-    then moved by own shutdowns; before the world count was published, like the others.
+    then moved by own shutdowns; before the world count was published, like the others. The list of events is used up to
+    its `record_day`.
     Raises Refusal for an unknown law or site, a share outside 0 to 1, and years without any record.
     """
     if law not in LAWS:
@@ -577,8 +580,8 @@ def estimate(
     claimed = episodes(claims, since, until)
     force = in_force(contracts, claimed, since, until, contract_years)
     record = insured(claimed, force)
-    known = measures(events, day)
-    first, years = once(known), years_at_risk(events, day)
+    seen_to, _ = record_day(events, day)
+    first, years = once(measures(events, seen_to)), years_at_risk(events, seen_to)
     orders = sorted(set(candidates["iso3"]))
     own = counts_of(first, orders)
     exposed = pd.Series(years, own.index)
@@ -596,12 +599,12 @@ def estimate(
         rate[peril] = np.where(covered, learnt["rate"], wide / elsewhere if elsewhere else np.inf)
     for peril in MINING:
         gammas = learn(own[peril], exposed)
-        if peril == "internet" and (day.year, day.month) >= _published(shutdowns):
+        if peril == "internet" and (seen_to.year, seen_to.month) >= _published(shutdowns):
             gammas = _internet(own[peril], exposed, first, countries_shut(shutdowns, world), shutdowns, law)
         shape[peril], rate[peril] = (gammas[name].loc[places].to_numpy() for name in ("shape", "rate"))
     seen = claimed.groupby("year").size().reindex(range(since, until + 1), fill_value=0)
     expected = force.groupby("year").sum().reindex(seen.index, fill_value=0.0)
-    yearly = by_year(first, day, int(events["date"].min().year))
+    yearly = by_year(first, seen_to, int(events["date"].min().year))
     spread = {
         "insured": year_variance(seen, expected * seen.sum() / expected.sum()),
         "mining": year_variance(yearly["measures"], yearly["years"] * len(first) / yearly["years"].sum()),
