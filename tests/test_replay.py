@@ -273,6 +273,20 @@ def test_grey_and_white_by_hand():
     assert found["possible"].tolist() == [True, False, True, False]  # 750 MW would be 27.5 J/TH, below the best
 
 
+def test_kazakhstan_was_crowded_in_2020_by_hand():
+    # 5.6 EH/s, the mean of the twelve months in the table, at 59 J/TH is 330 MW; 107.89 TWh in 8,784 hours is 12,283 MW
+    shares, energy = data.load("hashrate_share_by_country"), data.load("country_energy_annual")
+    found = replay.crowding(shares, energy, ["KAZ", "BTN"], 2020, 59.0)
+    months = [3.81, 3.6, 6, 6.88, 5.5, 5.43, 5.6, 5.65, 5.55, 4.74, 6.15, 7.3]
+    assert (
+        found.loc["KAZ", "low"] == found.loc["KAZ", "high"] == pytest.approx(sum(months) / 12 * 59 / 12_283, rel=1e-4)
+    )
+    assert found["listed"].tolist() == [True, False]
+    assert found.loc["BTN", "low"] == 0 < found.loc["BTN", "high"]
+    with pytest.raises(Refusal, match="2019 to 2022"):
+        replay.crowding(shares, energy, ["KAZ"], 2018, 59.0)
+
+
 # ---- ranks against a record
 
 

@@ -403,6 +403,39 @@ def fleet(models: pd.DataFrame, day: pd.Timestamp, years: float = 3.0) -> Fleet:
     return Fleet(float(young.min()), low, float(np.exp(np.log(young).mean())), high)
 
 
+def crowding(
+    shares: pd.DataFrame, energy: pd.DataFrame, iso3: Sequence[str], year: int, j_per_th: float
+) -> pd.DataFrame:
+    """Mining load of a year over the mean load of the country, by legal order: columns low, high, listed.
+
+    shares : hashrate_share_by_country (month, country, hashrate_ehs); energy : country_energy_annual, demand of `year`
+    j_per_th : of the world's fleet, an assumption that moves all countries alike
+
+    For a country that the shares name low equals high. One that they do not name has anything from nothing to all of
+    "Other"; one without demand in the table is unknown (NaN). Raises Refusal for a year without shares.
+
+    >>> s = pd.DataFrame({"month": pd.to_datetime(["2020-01-01"] * 2), "country": ["A", "Other"]})
+    >>> e = pd.DataFrame({"country": ["A", "B"], "iso3": ["AAA", "BBB"], "year": 2020, "demand_twh": [87.84, 8.784]})
+    >>> crowding(s.assign(hashrate_ehs=[10.0, 4.0]), e, ["AAA", "BBB"], 2020, 50.0).values.tolist()  # 500 MW of 10,000
+    [[0.05, 0.05, True], [0.0, 0.2, False]]
+    """
+    rows = shares[shares["month"].dt.year == year]
+    if rows.empty:
+        known = shares["month"].dt.year
+        raise Refusal(f"no shares of hashrate are known for {year}: the table holds {known.min()} to {known.max()}.")
+    load = rows.groupby("country")["hashrate_ehs"].mean() * j_per_th
+    hours = (pd.Timestamp(year + 1, 1, 1) - pd.Timestamp(year, 1, 1)) / pd.Timedelta(hours=1)
+    of_year = energy[energy["year"] == year].set_index("iso3")
+    mean_load = of_year["demand_twh"] * 1e6 / hours
+    found = []
+    for code in iso3:
+        name = of_year["country"].get(code)
+        whole = float(mean_load.get(code, np.nan))
+        low, high = (float(load[name]),) * 2 if name in load.index else (0.0, float(load.get("Other", np.nan)))
+        found.append((low / whole, high / whole, name in load.index))
+    return pd.DataFrame(found, columns=["low", "high", "listed"], index=pd.Index(iso3, name="iso3"))
+
+
 def reconcile(
     grey: Mapping[str, float], totals: Mapping[str, float], hashrate_ehs: float, machines: Fleet
 ) -> pd.DataFrame:
