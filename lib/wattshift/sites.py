@@ -229,7 +229,7 @@ def scales(tables: Mapping[str, pd.DataFrame], as_of: pd.Timestamp | str) -> pd.
     if world.empty or "WLD" not in people.index:
         raise Refusal(f"no table tells of the world as it was known on {as_of}: give a day from 2009-01-03 on.")
     newest = world[world["year"] == world["year"].max()]
-    mean_size = people["WLD"].iloc[-1] / newest["n_economies"].max()  # million people
+    mean_size = float(people.xs("WLD").iloc[-1]) / float(newest["n_economies"].max())  # million people
     frame = pd.DataFrame({name: vars(criterion) for name, criterion in CRITERIA.items()}).T
     frame.loc["governance", ["worst", "best"]] = newest["p05"].mean(), newest["p95"].mean()
     frame.loc["violence", ["worst", "offset"]] = gates.WAR / mean_size, gates.ACTIVE_CONFLICT / mean_size
@@ -251,7 +251,7 @@ def position(x: ArrayLike, law: str, worst: float, best: float, offset: float = 
     if min(worst, best) + offset <= 0:
         raise Refusal(f"a log scale cannot reach {min(worst, best)} with an offset of {offset}: give a larger offset.")
     ends = np.log([worst + offset, best + offset])
-    return (np.log(np.maximum(np.asarray(x, float) + offset, _TINY)) - ends[0]) / (ends[1] - ends[0])
+    return np.asarray((np.log(np.maximum(np.asarray(x, float) + offset, _TINY)) - ends[0]) / (ends[1] - ends[0]))
 
 
 def utility(x: ArrayLike, law: str, worst: float, best: float, offset: float = 0.0) -> Floats:
@@ -271,6 +271,10 @@ def utility(x: ArrayLike, law: str, worst: float, best: float, offset: float = 0
 # ---------------------------------------------------------------- figures
 
 Cell = dict[str, Any]
+
+
+def _rows(frame: pd.DataFrame) -> Iterable[Row]:
+    return frame.itertuples()
 
 
 def measure(
@@ -296,8 +300,8 @@ def measure(
     check_names("site", places["site_id"], places["site_id"])
     day, known, scale = pd.Timestamp(as_of), published(tables, as_of), scales(tables, as_of)
     rows = []
-    for site in places.itertuples():
-        cells = {
+    for site in _rows(places):
+        cells: dict[str, Cell] = {
             "governance": _governance(site, known),
             "governance trend": _trend(site, known),
             "violence": _violence(site, known),
@@ -330,8 +334,8 @@ def _six(site: Row, known: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Mean of the six indicators and of their standard errors by year, for years with all six."""
     table = known["country_governance"]
     years = table[table["iso3"] == site.iso3].groupby("year")
-    six = years[["estimate", "std_error"]].mean()
-    return six[years["indicator"].nunique() == len(INDICATORS)]
+    six: pd.DataFrame = years[["estimate", "std_error"]].mean()[years["indicator"].nunique() == len(INDICATORS)]
+    return six
 
 
 def _governance(site: Row, known: Mapping[str, pd.DataFrame]) -> Cell:
@@ -397,6 +401,69 @@ def _attention(site: Row, known: Mapping[str, pd.DataFrame], newest: pd.Timestam
     }  # fmt: skip
 
 
+# ---------------------------------------------------------------- why governance is one criterion
+
+
+@dataclass(frozen=True)
+class SixAsOne:
+    """How far the six governance indicators say one thing, over the economies of a table and over the world.
+
+    year, economies : of the estimates; correlation: frame, 6 x 6, over those economies
+    first : share of the variance of the six, each on its own spread, that their first principal component holds
+    world : a lower bound of the same share over the whole world, see `six_as_one`
+    """
+
+    year: int
+    economies: int
+    correlation: pd.DataFrame
+    first: float
+    world: float
+
+    @property
+    def pairs(self) -> Floats:
+        """The fifteen correlations, the smallest first."""
+        return np.sort(self.correlation.to_numpy()[np.triu_indices(len(INDICATORS), 1)])
+
+
+def six_as_one(governance: pd.DataFrame, year: int, level: float = 0.95) -> SixAsOne:
+    """Correlations and first component of the six indicators in a year, and what must hold for the world.
+
+    governance : table country_governance; level: one-sided, of each correlation's lower limit
+
+    The world has no list of economies here, but each indicator has a standard deviation of 1 over it by construction.
+    (1) Each correlation r of the n economies is lowered to its limit by Fisher's z, tanh(atanh r - z/sqrt(n - 3)).
+    (2) It is moved from the spread s of these economies to the world's by r/s / sqrt(1 - r^2 + r^2/s^2) (Thorndike's
+    case 2; the smaller answer of the two indicators), which supposes the regression to be the same in the world.
+    (3) Six equal weights hold (1 + 5 m)/6 of the variance, with m the mean correlation, and no weights hold more than
+    the first component.
+    Raises Refusal for a year with fewer than 5 economies that have all six.
+    """
+    table = governance[governance["year"] == year]
+    wide = table.pivot(index="iso3", columns="indicator", values="estimate").reindex(columns=list(INDICATORS)).dropna()
+    if len(wide) < 5:
+        raise Refusal(f"{len(wide)} economies have all six indicators in {year}: five at least tell how they go along.")
+    r = wide.corr().to_numpy()
+    first = float(np.linalg.eigvalsh(r)[-1]) / len(r)
+    upper = np.triu_indices(len(r), 1)
+    least = np.tanh(np.arctanh(r[upper]) - stats.norm.ppf(level) / np.sqrt(len(wide) - 3))
+    spread = wide.std().to_numpy()
+    moved = [least / s / np.sqrt(1 - least**2 + least**2 / s**2) for s in (spread[upper[0]], spread[upper[1]])]
+    mean = float(np.minimum(*moved).mean())
+    frame = pd.DataFrame(r, index=list(INDICATORS), columns=list(INDICATORS))
+    return SixAsOne(year, len(wide), frame, first, (1 + (len(r) - 1) * mean) / len(r))
+
+
+def apart(value: ArrayLike, error: ArrayLike, level: float = 0.95) -> NDArray[np.bool_]:
+    """Which pairs differ by more than their errors explain, two-sided at a level, if the errors are independent.
+
+    >>> apart([0.0, 0.5, 1.0], [0.2, 0.2, 0.2])[0].tolist()
+    [False, False, True]
+    """
+    x, e = np.asarray(value, float), np.asarray(error, float)
+    allowed = stats.norm.ppf((1 + level) / 2) * np.hypot(e[:, None], e[None, :])
+    return np.asarray(np.abs(x[:, None] - x[None, :]) > allowed)
+
+
 # ---------------------------------------------------------------- measures on new load
 
 
@@ -418,8 +485,8 @@ def measures(events: pd.DataFrame, candidates: pd.DataFrame, as_of: pd.Timestamp
     rows = [
         {"site_id": site.site_id, "event_id": event.event_id, "kind": event.kind, "level": LEVEL_OF[event.kind]}
         | _standing(event, known[known["iso3"] == site.iso3], site, day)
-        for site in places.itertuples()
-        for event in known[known["iso3"] == site.iso3].itertuples()
+        for site in _rows(places)
+        for event in _rows(known[known["iso3"] == site.iso3])
         if gates.reaches(site, event.region)[0]
     ]
     names = ["site_id", "event_id", "kind", "level", "status", "starts", "ends", "wide"]
@@ -434,7 +501,7 @@ def _standing(event: Row, ours: pd.DataFrame, site: Row, day: pd.Timestamp) -> C
     freed = later[(later["kind"] == "liberalisation") & (later["region"].fillna("") == (event.region or ""))]
     planned = event.kind != "state_partnership" and bool(gates.PLANNED.search(event.event))
     if planned or starts > day:
-        laws = [row for row in later[later["kind"].isin(SETTLING)].itertuples() if gates.reaches(site, row.region)[0]]
+        laws = [row for row in _rows(later[later["kind"].isin(SETTLING)]) if gates.reaches(site, row.region)[0]]
         settled = planned and any(not gates.PLANNED.search(row.event) for row in laws)
         status = "settled" if settled else "announced"
     elif (pd.notna(ends) and ends < day) or len(freed):
@@ -459,12 +526,12 @@ def _measures(site: Row, known: Mapping[str, pd.DataFrame], day: pd.Timestamp) -
         if len(ended):
             note += f"; {ended['event_id'].iloc[-1]} ended on {gates.dated(ended['ends'].iloc[-1])}"
         return _unknown(table, note, low=0.0, high=float(strictest), level="region")
-    top = force.loc[force["level"].idxmax()]
+    top = force.iloc[int(force["level"].argmax())]
     stricter = plans[plans["level"] > top["level"]]
     level = "country" if top["wide"] else "region"
     what = f"{LEVELS[top['level']]}: {top['kind'].replace('_', ' ')} ({top['event_id']})"
     if len(stricter):
-        plan = stricter.loc[stricter["level"].idxmax()]
+        plan = stricter.iloc[int(stricter["level"].argmax())]
         note = f"{what}; {LEVELS[plan['level']]} if {plan['event_id']}, a plan or request, was carried out: not seen"
         return _unknown(table, note, low=float(top["level"]), high=float(plan["level"]), level=level)
     return {
@@ -517,8 +584,8 @@ def _aged(series: pd.Series[float], day: pd.Timestamp, *, relative: bool = False
     """The newest figure of a yearly series; its error is the usual yearly change (relative: as a share of the figure,
     for one on a log scale) times the root of its age."""
     values = series.dropna()
-    changes = (np.log(values) if relative else values).diff().dropna().iloc[-CHANGE_YEARS:]
-    if changes.empty:
+    changes = np.diff(np.log(values.to_numpy()) if relative else values.to_numpy())[-CHANGE_YEARS:]
+    if not len(changes):
         return {"note": "fewer than two years had been published"}
     year = int(values.index[-1])
     age = max((day - _year_end(year)).days / 365.25, 1.0)
@@ -589,22 +656,20 @@ def panel(
     criteria = check_names("criterion", criteria, CRITERIA)
     check_names("law for a missing figure", [missing], get_args(Missing))
     check_names("scale", [scale], get_args(Scale))
-    there = figured(measured, sites, criteria)
-    for name in criteria:
-        if name not in there:
+    of_site = measured.set_index("site_id")
+    parts = {name: of_site[of_site["criterion"] == name].loc[list(sites)] for name in criteria}
+    for name, rows in parts.items():
+        if rows["value"].isna().all():
             raise Refusal(f"{name} has no figure for any of the sites {', '.join(sites)}: leave that criterion out.")
-    rows = measured.set_index(["criterion", "site_id"])
-    left_out: tuple[str, ...] = ()
-    if missing == "leave out":
-        left_out = tuple(name for name in criteria if rows.loc[name].loc[list(sites), "value"].isna().any())
-        criteria = tuple(name for name in criteria if name not in left_out)
-        if not criteria:
-            raise Refusal("every criterion is unknown for some site: choose missing=range or region, or fewer sites.")
-    columns = [_column(rows.loc[name].loc[list(sites)], missing, scale) for name in criteria]
-    value, error, low, high = (np.column_stack(parts) for parts in zip(*columns, strict=True))
-    draws = np.column_stack([rows.loc[name].loc[list(sites), "draw"] for name in criteria])
-    source = pd.factorize(draws.ravel())[0].reshape(draws.shape)
-    return Panel(sites, criteria, value, error, low, high, source.astype(np.int64), left_out)
+    left_out = tuple(name for name, rows in parts.items() if missing == "leave out" and rows["value"].isna().any())
+    used = tuple(name for name in criteria if name not in left_out)
+    if not used:
+        raise Refusal("every criterion is unknown for some site: choose missing=range or region, or fewer sites.")
+    columns = [_column(parts[name], missing, scale) for name in used]
+    value, error, low, high = (np.column_stack(part) for part in zip(*columns, strict=True))
+    draws = np.column_stack([parts[name]["draw"] for name in used])
+    source = pd.factorize(draws.ravel())[0].reshape(draws.shape).astype(np.int64)
+    return Panel(sites, used, value, error, low, high, source, left_out)
 
 
 def _column(rows: pd.DataFrame, missing: str, scale: str) -> tuple[Floats, Floats, Floats, Floats]:
@@ -621,7 +686,7 @@ def _column(rows: pd.DataFrame, missing: str, scale: str) -> tuple[Floats, Float
         if all_known[0] == all_known[-1]:
             return np.where(np.isfinite(where), 0.5, np.nan)
         if scale == "range":
-            return np.clip((where - all_known[0]) / (all_known[-1] - all_known[0]), 0.0, 1.0)
+            return np.asarray(np.clip((where - all_known[0]) / (all_known[-1] - all_known[0]), 0.0, 1.0))
         below = np.searchsorted(all_known, where, "left") + np.searchsorted(all_known, where, "right") - 1
         return np.where(np.isfinite(where), np.clip(below / 2 / (len(all_known) - 1), 0.0, 1.0), np.nan)
 
@@ -637,7 +702,7 @@ def _column(rows: pd.DataFrame, missing: str, scale: str) -> tuple[Floats, Float
     below, above = of(rows["low"].to_numpy(float)), of(rows["high"].to_numpy(float))
     floor, cap = (above, below) if worst > best else (below, above)
     low, high = np.full(len(x), np.nan), np.full(len(x), np.nan)
-    for i in np.flatnonzero(~known):
+    for i in map(int, np.flatnonzero(~known)):
         worst_case, best_case = _range(rows, value, i, missing)
         low[i] = floor[i] if np.isfinite(floor[i]) else min(worst_case, cap[i]) if np.isfinite(cap[i]) else worst_case
         high[i] = cap[i] if np.isfinite(cap[i]) else max(best_case, floor[i]) if np.isfinite(floor[i]) else best_case
