@@ -9,7 +9,7 @@ from pymcdm.methods import PROMETHEE_II, TOPSIS
 from pymcdm.normalizations import vector_normalization
 from scipy.stats import norm
 
-from wattshift import smaa
+from wattshift import data, gates, sites, smaa
 from wattshift.refusal import Refusal
 from wattshift.sites import Panel
 
@@ -302,6 +302,23 @@ def test_faulty_input_is_refused():
         smaa.preferences([], ["a", "a"])
 
 
+def test_a_gate_beats_any_weight():
+    tables = {name: data.load(name) for name in sites.TABLES}
+    places, day = data.load("site_candidates"), "2026-07-01"
+    found = gates.evidence(places, tables["mining_regulation_events"], tables["conflict_events_annual"], day)
+    admitted = gates.open_sites(places, found)
+    gated = sorted(set(places["site_id"]) - set(admitted))
+    of = sites.panel(sites.measure(tables, places, day), admitted)
+    assert gated
+    for best in of.criteria:  # whatever weighs most, a gated site has no rank
+        told = smaa.preferences([f"{best} >= 0.9"], of.criteria)
+        ranking = smaa.rank(of, smaa.weights(told, 50, np.random.default_rng(0)), np.random.default_rng(1))
+        assert not set(gated) & set(ranking.sites)
+        assert len(ranking.table()) == len(admitted)
+    with pytest.raises(Refusal, match="in the ranking"):
+        smaa.hangs_on(of, told, gated[0])
+
+
 # ---------------------------------------------------------------- what it hangs on
 
 
@@ -342,6 +359,9 @@ def test_no_rank_reversal_where_the_scale_does_not_know_the_others():
     drawn = free(3, 500)
     assert smaa.reversals(declared, value.index, drawn)["reversed"].tolist() == [0] * 6
     assert smaa.reversals(spanned, value.index, drawn)["reversed"].max() > 0.01
+    whole = spanned(value.index)  # held as it was for all: no reversal either
+    held = smaa.reversals(lambda some: smaa.kept(whole, some), value.index, drawn)
+    assert held["reversed"].tolist() == [0] * 6
     with pytest.raises(Refusal, match="three sites"):
         smaa.reversals(declared, ["A", "B"], drawn)
 

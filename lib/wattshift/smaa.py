@@ -385,6 +385,20 @@ def settled(
     return replace(panel, value=np.where(known, panel.value, place), error=np.where(known, error, 0.0))
 
 
+def kept(panel: Panel, sites: Sequence[str]) -> Panel:
+    """The panel of some of its sites, values and ranges as they are in it. Raises Refusal for an unknown site."""
+    places = [panel.sites.index(_known_site(panel, site)) for site in sites]
+    rows = {name: getattr(panel, name)[places] for name in ("value", "error", "low", "high", "source")}
+    return replace(panel, sites=tuple(sites), **rows)
+
+
+def _known_site(panel: Panel, site: str) -> str:
+    if site not in panel.sites:
+        near = difflib.get_close_matches(site, panel.sites, n=1)
+        raise Refusal(f"there is no site {site!r} in the ranking." + (f" Did you mean {near[0]}?" if near else ""))
+    return site
+
+
 # ---------------------------------------------------------------- ranks
 
 
@@ -661,9 +675,7 @@ def hangs_on(panel: Panel, told: Preferences, site: str, *, n: int = 1024, seed:
     from SALib.analyze import sobol as analyse  # takes seconds to import
     from SALib.sample import sobol as sample
 
-    if site not in panel.sites:
-        near = difflib.get_close_matches(site, panel.sites, n=1)
-        raise Refusal(f"there is no site {site!r} in the ranking." + (f" Did you mean {near[0]}?" if near else ""))
+    own = panel.sites.index(_known_site(panel, site))
     if len(panel.sites) < 2:
         raise Refusal("a lead needs a second site.")
     if n < 64 or n & (n - 1):
@@ -693,12 +705,11 @@ def hangs_on(panel: Panel, told: Preferences, site: str, *, n: int = 1024, seed:
         drawn = _spread(shape, -np.log(head))
     else:
         pool = weights(told, POOL, np.random.default_rng(seed))
-        drawn = pool[np.argsort(pool @ doubt.centre[panel.sites.index(site)])][(head[:, 0] * POOL).astype(int)]
+        drawn = pool[np.argsort(pool @ doubt.centre[own])][(head[:, 0] * POOL).astype(int)]
     noise = np.zeros((len(doubt.even), len(points)))
     tail = points[:, len(heads) :].T
     noise[columns] = np.where(doubt.even[columns][:, None], tail - 0.5, ndtri(tail))
     scores = _scores(doubt, drawn, noise)
-    own = panel.sites.index(site)
     lead = scores[own] - np.delete(scores, own, axis=0).max(axis=0)
     if np.ptp(lead) < FLAT:
         raise Refusal(f"the lead of {site} does not vary: there is no doubt to share out.")
@@ -719,8 +730,9 @@ def methods(panel: Panel, weights: Floats) -> pd.DataFrame:
     """Ranks of the sites by three methods on central values with one set of weights (C); equals share their mean rank.
 
     A row a site; columns "weighted sum", "TOPSIS" (distances to the best and the worst of the sites, vector-normalised:
-    Hwang and Yoon, 1981) and "PROMETHEE II" (net flow; a difference counts in full once it is larger than its own
-    error, the U-shaped criterion: Brans and Vincke, 1985), both from pymcdm. A criterion in which all sites are alike
+    Hwang and Yoon, 1981) and "PROMETHEE II" (net flow; a difference counts in full once it is larger than
+    that of two sites with the criterion's median error, the U-shaped criterion: Brans and Vincke, 1985), both from
+    pymcdm. A criterion in which all sites are alike
     says nothing in any of them and is left aside. Raises Refusal where all are, and for one site.
     """
     from pymcdm.methods import PROMETHEE_II, TOPSIS  # takes a second to import
@@ -734,12 +746,12 @@ def methods(panel: Panel, weights: Floats) -> pd.DataFrame:
     if not told.any():
         raise Refusal("the sites do not differ in any criterion that weighs, so no method can rank them.")
     value, share = value[:, told], weights[told] / weights[told].sum()
-    known = np.isfinite(panel.value)[:, told]
-    error = np.sqrt(2 * np.mean(np.where(known, panel.error[:, told], 0.0) ** 2, axis=0))
+    known, errors = np.isfinite(panel.value)[:, told], panel.error[:, told]
+    error = [2**0.5 * np.median(column[at]) if at.any() else 0.0 for column, at in zip(errors.T, known.T, strict=True)]
     gains = np.ones(len(share), dtype=int)  # pymcdm's validation would warn of a site that is best at everything
     scores = {
         "weighted sum": value @ share,
         "TOPSIS": TOPSIS(vector_normalization)(value, share, gains, validation=False),
-        "PROMETHEE II": PROMETHEE_II("ushape", q=list(error))(value, share, gains, validation=False),
+        "PROMETHEE II": PROMETHEE_II("ushape", q=error)(value, share, gains, validation=False),
     }
     return pd.DataFrame({name: rankdata(-np.round(one, 9)) for name, one in scores.items()}, index=list(panel.sites))
