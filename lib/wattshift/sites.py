@@ -161,7 +161,7 @@ def check_names(what: str, asked: Iterable[str], known: Iterable[str]) -> tuple[
     """
     names, allowed = tuple(asked), list(known)
     if not names:
-        raise Refusal(f"no {what} is named: give one at least, such as {allowed[0]}.")
+        raise Refusal(f"no {what} is named: give one at least, such as {(allowed or ['TX_ERCOT'])[0]}.")
     for name in names:
         if name not in allowed:
             near = difflib.get_close_matches(str(name), allowed, 1, 0)[0]
@@ -474,8 +474,8 @@ def measures(events: pd.DataFrame, candidates: pd.DataFrame, as_of: pd.Timestamp
     first: site_id, event_id, kind, level (place in `LEVELS`), status, starts, ends, wide (holds in the whole country).
 
     status, by this rule: `in force`: begun, not ended. `announced`: not yet in force, or its text speaks of a plan,
-    proposal, draft or request, and no later law of the same country that reaches the site settled it. `settled`: one
-    did. `ended`: on its end date, after the term in its own words, or by a liberalisation of the same place.
+    proposal, draft or request, and no later law in force that reaches the site settled it. `settled`: one did.
+    `ended`: on its end date, after the term in its own words, or by a liberalisation of the same place.
     A statement of policy is no measure; neither are sanctions (a gate) nor cuts, seizures and shutdowns (hazards).
     """
     day = pd.Timestamp(as_of)
@@ -501,8 +501,10 @@ def _standing(event: Row, ours: pd.DataFrame, site: Row, day: pd.Timestamp) -> C
     freed = later[(later["kind"] == "liberalisation") & (later["region"].fillna("") == (event.region or ""))]
     planned = event.kind != "state_partnership" and bool(gates.PLANNED.search(event.event))
     if planned or starts > day:
-        laws = [row for row in _rows(later[later["kind"].isin(SETTLING)]) if gates.reaches(site, row.region)[0]]
-        settled = planned and any(not gates.PLANNED.search(row.event) for row in laws)
+        laws = later[later["kind"].isin(SETTLING) & ~(later["effective_date"] > day)]
+        settled = planned and any(
+            gates.reaches(site, row.region)[0] and not gates.PLANNED.search(row.event) for row in _rows(laws)
+        )
         status = "settled" if settled else "announced"
     elif (pd.notna(ends) and ends < day) or len(freed):
         status = "ended"
