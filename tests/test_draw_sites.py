@@ -116,6 +116,18 @@ def test_a_lone_label_stands_close_to_its_point_and_inside_the_room():
     assert 4 <= gap < 8
 
 
+def test_no_line_to_a_label_crosses_another_label():
+    points = np.array([[300.0, 200.0], [312.0, 200.0], [324.0, 200.0], [318.0, 190.0]])  # a crowd
+    sizes = np.tile([60.0, 10.0], (4, 1))
+    corners = draw_sites.label_places(points, sizes, [0, 0, 600, 400], clear=5)
+    boxes = np.hstack([corners, corners + sizes])
+    near = np.clip(points, boxes[:, :2], boxes[:, 2:])
+    for i in range(4):
+        line = points[i] + np.linspace(0, 1, 200)[:, None] * (near[i] - points[i])
+        for j in {0, 1, 2, 3} - {i}:
+            assert not ((line > boxes[j, :2] + 1) & (line < boxes[j, 2:] - 1)).all(axis=1).any()
+
+
 # ---------------------------------------------------------------- what is known
 
 

@@ -6,6 +6,7 @@ import functools
 import gzip
 from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,28 +87,46 @@ def label_places(points: ArrayLike, sizes: ArrayLike, frame: ArrayLike, *, clear
     frame  : left, bottom, right, top of the room there is
     clear  : what stays free around each point; all in one unit
 
-    Points with near neighbours choose first, each the nearest free place. Where nothing is free, the place that covers
-    least is taken.
+    A label takes the nearest place that is free and that a straight line from its point reaches without crossing
+    another label; those in a crowd choose first, and then all choose again until none moves (eight times at most).
+    Where nothing is free, the place that covers least is taken.
     """
     at, size, room = np.asarray(points, float), np.asarray(sizes, float), np.asarray(frame, float)
     apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1)) + np.where(np.eye(len(at)) > 0, np.inf, 0.0)
     angles = np.radians(np.arange(0, 360, 15))
     rays = np.column_stack([np.cos(angles), np.sin(angles)])
-    taken = np.column_stack([at - clear, at + clear])  # boxes: left, bottom, right, top
-    corners = np.zeros_like(at)
-    for i in np.argsort(apart.min(axis=1, initial=np.inf), kind="stable"):
-        reach = clear * np.geomspace(1.2, 16, 14)[:, None, None]
-        aside = np.clip(1.5 * rays, -1, 1) * size[i] / 2  # from the end of a ray to the label's middle
-        middle = (at[i] + reach * rays + aside).reshape(-1, 2)
-        boxes = np.hstack([middle - size[i] / 2, middle + size[i] / 2])
-        wide = np.minimum(boxes[:, None, 2:], taken[None, :, 2:]) - np.maximum(boxes[:, None, :2], taken[None, :, :2])
-        covered = np.prod(np.clip(wide, 0, None), axis=2).sum(axis=1)
-        outside = np.clip(room[:2] - boxes[:, :2], 0, None).sum(axis=1)
-        outside += np.clip(boxes[:, 2:] - room[2:], 0, None).sum(axis=1)
-        chosen = int(np.argmin(covered + outside * size[i].sum()))
-        corners[i] = boxes[chosen, :2]
-        taken = np.vstack([taken, boxes[chosen]])
-    return corners
+    reach = np.repeat(clear * np.geomspace(1.2, 16, 14), len(rays))
+    along = np.linspace(0, 1, 16)[:, None, None]
+    dots = np.column_stack([at - clear, at + clear])  # boxes: left, bottom, right, top
+    labels = np.full((len(at), 4), np.nan)  # no place yet: nothing compares with nan
+
+    def leader(i: Any, boxes: Floats) -> Floats:  # points on the lines to boxes: (16, boxes, 2)
+        return np.asarray(at[i] + along * (np.clip(at[i], boxes[:, :2], boxes[:, 2:]) - at[i]))
+
+    def met(lines: Floats, boxes: Floats) -> NDArray[np.bool_]:  # whether each line runs through each box
+        inside = (lines[:, :, None] > boxes[:, :2]) & (lines[:, :, None] < boxes[:, 2:])
+        return np.asarray(inside.all(axis=3).any(axis=0))
+
+    for _ in range(8):
+        before = labels.copy()
+        for i in np.argsort(apart.min(axis=1, initial=np.inf), kind="stable"):
+            aside = np.clip(1.5 * rays, -1, 1) * size[i] / 2  # from the end of a ray to the label's middle
+            middle = at[i] + reach[:, None] * np.tile(rays, (14, 1)) + np.tile(aside, (14, 1))
+            boxes = np.hstack([middle - size[i] / 2, middle + size[i] / 2])
+            placed = (np.arange(len(at)) != i) & ~np.isnan(labels[:, 0])
+            taken = np.vstack([dots, labels[placed]])
+            wide = np.minimum(boxes[:, None, 2:], taken[:, 2:]) - np.maximum(boxes[:, None, :2], taken[:, :2])
+            covered = np.prod(np.clip(wide, 0, None), axis=2).sum(axis=1) / clear**2
+            outside = np.clip(np.hstack([room[:2] - boxes[:, :2], boxes[:, 2:] - room[2:]]), 0, None).sum(axis=1)
+            away = np.vstack([dots[apart[i] > 2 * clear], labels[placed]])  # a dot at hand cannot be kept clear of
+            crossed = met(leader(i, boxes), away).sum(axis=1)
+            for k in np.flatnonzero(placed):
+                crossed = crossed + met(leader(k, labels[[k]]), boxes)[0]
+            cost = 10 * covered + 10 * outside / clear + crossed + reach / (20 * clear)
+            labels[i] = boxes[int(np.argmin(cost))]
+        if np.array_equal(before, labels):
+            break
+    return labels[:, :2]
 
 
 def candidates(
@@ -136,7 +155,7 @@ def candidates(
         near = np.clip(dot, corner, corner + extent)  # of the label, what lies nearest to the dot
         text.set_x(ax.transData.inverted().transform(corner)[0])
         text.set_y(ax.transData.inverted().transform(corner)[1])
-        if np.hypot(*(near - dot)) > 6 * point:
+        if np.hypot(*(near - dot)) > 9 * point:
             ends = ax.transData.inverted().transform([dot, near])
             ax.plot(*ends.T, color=draw.MUTED, linewidth=0.5, zorder=2)
 
@@ -161,3 +180,267 @@ def known(ax: Axes, years: pd.DataFrame, ages: pd.DataFrame) -> None:
     for count, line in ((years.shape[1], ax.axvline), (len(years), ax.axhline)):
         for between in np.arange(1, count) - 0.5:
             line(between, color="white", linewidth=1.5)
+
+
+# ---------------------------------------------------------------- portfolios
+
+
+def frontier(ax: Axes, alone: pd.DataFrame, mixes: Mapping[str, pd.DataFrame], named: str | None = None) -> None:
+    """Single sites as hollow dots and mixes as lines, expected margin over CVaR, in thousands of the frames' unit.
+
+    alone, mixes: columns margin and cvar, as `portfolio.score` gives them; the index of `alone` names the sites. Written
+    on: the sites with the largest margin and the smallest and largest tail, and `named`.
+    """
+    draw.dots(ax, alone["cvar"] / 1000, alone["margin"] / 1000, index=2, hollow=True)
+    ends = [alone["margin"].idxmax(), alone["cvar"].idxmin(), alone["cvar"].idxmax(), named]
+    for place, site in enumerate(dict.fromkeys(str(end) for end in ends if end is not None)):
+        right = alone.loc[site, "cvar"] > (alone["cvar"].min() + alone["cvar"].max()) / 2
+        ax.annotate(
+            site, (alone.loc[site, "cvar"] / 1000, alone.loc[site, "margin"] / 1000), (-5 if right else 5, (4, -9)[place % 2]),
+            textcoords="offset points", ha="right" if right else "left", fontsize=7.5, color=draw.INK,
+        )  # fmt: skip
+    for place, (name, found) in enumerate(mixes.items()):
+        look = draw.style(place)
+        ax.plot(found["cvar"] / 1000, found["margin"] / 1000, marker="o", markersize=3, label=name, **look)
+    ax.legend(loc="lower left")
+    draw.thousands(ax, "x")
+    draw.thousands(ax)
+
+
+def split(ax: Axes, runs: Mapping[str, pd.DataFrame]) -> None:
+    """The tail against the share moved (`portfolio.split`), in thousands; straight and thin: no gain from splitting."""
+    lines = {}
+    for place, (name, run) in enumerate(runs.items()):
+        (line,) = ax.plot(run["share"], run["cvar"] / 1000, **draw.style(place))
+        lines[line] = name
+        ax.plot(run["share"], run["alone"] / 1000, color=line.get_color(), linewidth=0.7)
+        best = run["cvar"].idxmin()
+        ax.plot(run["share"][best], run["cvar"][best] / 1000, "o", color=line.get_color(), markersize=5)
+    draw.percent(ax, "x")
+    draw.thousands(ax)
+    ax.set_ylim(bottom=0)
+    draw.label_lines(ax, lines)
+
+
+# ---------------------------------------------------------------- Kazakhstan
+
+_PALE = {"facecolor": "white", "alpha": 0.75, "pad": 0.8, "linewidth": 0}  # behind a label
+
+
+def story(
+    top: Axes, bottom: Axes, line: pd.Series[float], others: pd.DataFrame, implied: pd.DataFrame,
+    stated: pd.DataFrame, events: Mapping[str, pd.Timestamp],
+) -> None:  # fmt: skip
+    """A country's mining by date: its share of hashrate above, its megawatts below, numbered events across both.
+
+    line   : share by day of the month's middle; others : columns date, share, label, left (label on that side), of
+             other publishers (hollow)
+    implied: index day, columns low, mid, high in MW, drawn as a band; stated : columns date, mw, label, left, total
+             (bool: all mining, filled; else a part of it, hollow)
+    events : number -> day, in order; the numbers are set apart above the panels
+    """
+    blue, red = draw.style(0)["color"], draw.COLOURS["vermillion"]
+    top.plot(line.index, line, color=blue, linewidth=1.7)
+    top.plot(others["date"], others["share"], "D", markersize=4.5, markerfacecolor="white", markeredgecolor=red)
+    bottom.fill_between(implied.index, implied["low"], implied["high"], color=blue, alpha=0.18, linewidth=0)
+    bottom.plot(implied.index, implied["mid"], color=blue, linewidth=1.2)
+    for total, face in ((True, red), (False, "white")):
+        some = stated[stated["total"] == total]
+        bottom.plot(some["date"], some["mw"], "o", markersize=5, markerfacecolor=face, markeredgecolor=red)
+    first, last = line.index[0] - pd.Timedelta(days=60), others["date"].max() + pd.Timedelta(days=200)
+    for ax in (top, bottom):
+        ax.set_xlim(first, last)
+        ax.set_ylim(bottom=0)
+        draw.dates(ax)
+        for day in draw.mdates.date2num(list(events.values())):
+            ax.axvline(day, color=draw.MUTED, linewidth=0.5, zorder=1)
+    draw.percent(top)
+    draw.thousands(bottom)
+    for ax, rows, value in ((top, others, "share"), (bottom, stated, "mw")):
+        for label, day, at, left in zip(rows["label"], rows["date"], rows[value], rows["left"], strict=True):
+            ax.annotate(
+                label, (day, at), (-6 if left else 6, 0), ha="right" if left else "left", va="center",
+                textcoords="offset points", fontsize=7.5, color=draw.INK, bbox=_PALE,
+            )  # fmt: skip
+    days = draw.mdates.date2num(list(events.values()))
+    places = draw.spread(days, (last - first).days / 34)
+    across = top.get_xaxis_transform()
+    for number, day, place in zip(events, days, places, strict=True):
+        top.plot([day, place], [1.0, 1.07], transform=across, color=draw.MUTED, linewidth=0.5, clip_on=False)
+        top.text(place, 1.085, number, transform=across, ha="center", va="bottom", fontsize=7.5, color=draw.INK)
+
+
+def block_counts(
+    ax: Axes, days: pd.DataFrame, base: float, episode: tuple[pd.Timestamp, pd.Timestamp], drops: Mapping[str, float]
+) -> None:
+    """Hashrate read from each day's blocks, with its interval, and the level before less each of some drops.
+
+    days : index day, columns hashrate, low, high in EH/s; base : level before the episode; drops : label -> share
+    """
+    middle = pd.DatetimeIndex(days.index) + pd.Timedelta(hours=12)
+    first, last = (float(draw.mdates.date2num(day)) for day in episode)
+    x = draw.mdates.date2num(middle)
+    inside = (x > first) & (x < last)
+    ax.axvspan(first, last, color=draw.COLOURS["orange"], alpha=0.18, linewidth=0)
+    for chosen, look in ((~inside, draw.style(0)), (inside, draw.style(4))):
+        ax.vlines(x[chosen], days["low"][chosen], days["high"][chosen], color=look["color"], linewidth=1.1)
+        ax.plot(x[chosen], days["hashrate"][chosen], "o", markersize=3.8, color=look["color"])
+    ax.hlines(base, x[0], first, color=draw.INK, linewidth=1.2)
+    for label, drop in {"as before": 0.0, **drops}.items():
+        level = base * (1 - drop)
+        ax.hlines(level, first, last, color=draw.INK, linewidth=1.2, linestyle=(0, (4, 2)))
+        ax.annotate(label, (last, level), (3, 0), textcoords="offset points", va="center", fontsize=7.5, bbox=_PALE)
+    draw.dates(ax)
+
+
+def replayed(left: Axes, right: Axes, daily: pd.DataFrame, parts: pd.Series[float]) -> None:
+    """Cash margin added up with and without a sequence of shocks, and what each shock took.
+
+    daily : index day, columns without, with_shocks, USD per MW; parts : loss by shock, USD per MW; in thousands drawn
+    """
+    total = daily.cumsum() / 1e3
+    lines = {}
+    for name, label, index in (("without", "without", 0), ("with_shocks", "with", 4)):
+        (line,) = left.plot(total.index, total[name], **draw.style(index))
+        lines[line] = label
+    left.fill_between(
+        total.index, total["with_shocks"], total["without"], color=draw.COLOURS["orange"], alpha=0.16, linewidth=0
+    )
+    draw.dates(left)
+    draw.thousands(left)
+    draw.label_lines(left, lines)
+    place = np.arange(len(parts))
+    right.barh(place, parts / 1e3, color=draw.style(4)["color"], height=0.62)
+    right.set_yticks(place, [str(name) for name in parts.index])
+    right.invert_yaxis()
+    right.grid(visible=False, axis="y")
+    for y, value in zip(place, parts / 1e3, strict=True):
+        right.annotate(
+            f"{value:,.0f}", (max(value, 0.0), y), (3, 0), textcoords="offset points", va="center", fontsize=7.5
+        )
+    right.margins(x=0.12)
+    draw.thousands(right, "x")
+
+
+# ---------------------------------------------------------------- rates of perils
+
+
+def hazard_rates(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, int]) -> None:
+    """Rates with their intervals, one level line per row, top down, in groups on a log axis.
+
+    rows: columns group (written bold above its rows), name, rate, low, high (one unit), look (a key of `looks`: which
+    `draw.style`). A rate or a low end of zero has no place on a log axis: its line runs to the edge with an arrow, and
+    it has no dot. Rows without any number are written, and marked as such.
+    """
+    ends = rows[["rate", "low", "high"]].to_numpy(dtype=float)
+    positive = ends[np.isfinite(ends) & (ends > 0)]
+    left, right = 10 ** np.floor(np.log10(positive.min())), positive.max() * 1.6
+    ax.set_xlim(left, right)
+    draw.plain_log(ax, "x")
+    place, ticks, names = 0.0, [], []
+    for group, part in rows.groupby("group", sort=False):
+        ax.annotate(
+            str(group), (0, place), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            fontsize=8, weight="bold", va="center", color=draw.INK,
+        )  # fmt: skip
+        place -= 1
+        for row in part.itertuples():
+            colour = draw.style(looks[str(row.look)])["color"]
+            ticks.append(place)
+            names.append(str(row.name))
+            if not np.isfinite(row.high):
+                ax.annotate(
+                    "none to count", (0, place), (4, 0), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", fontsize=7, va="center", color=draw.MUTED,
+                )  # fmt: skip
+            else:
+                ax.hlines(place, max(row.low, left), row.high, color=colour, linewidth=4, alpha=0.35)
+                if row.low < left:
+                    ax.plot(left * 1.06, place, "<", color=colour, markersize=4)
+                if row.rate > 0:
+                    ax.plot(row.rate, place, "o", color=colour, markersize=4.5)
+            place -= 1
+        place -= 0.3
+    ax.set_yticks(ticks, names, fontsize=7.5)
+    ax.set_ylim(place + 0.8, 0.7)
+    ax.grid(visible=False, axis="y")
+
+
+# ---------------------------------------------------------------- ranks
+
+
+def acceptability(ax: Axes, shares: pd.DataFrame) -> None:
+    """How often each site (row, by its label) takes each rank (column): darker the more often, written in per cents.
+
+    shares: shares of draws; under half a per cent is left blank.
+    """
+    found = shares.to_numpy(float)
+    ax.imshow(found, cmap=draw.pale("blue"), aspect="auto", vmin=0, vmax=max(float(found.max()), 0.2))
+    for (row, column), share in np.ndenumerate(found):
+        if share >= 0.005:
+            ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=draw.INK)
+    ax.set_xticks(range(found.shape[1]), [str(rank) for rank in shares.columns])
+    ax.set_yticks(range(len(shares)), [str(name) for name in shares.index])
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    for between in np.arange(1, len(shares)) - 0.5:
+        ax.axhline(between, color="white", linewidth=1.5)
+
+
+def decides(ax: Axes, rows: pd.DataFrame) -> None:
+    """Shares of a variance, the largest on top: bars for all that a doubt does, dots for what it does alone.
+
+    rows: columns name, total, total_give (half-width of an interval, drawn as a line), first, kind; one colour a kind,
+    in the order in which kinds appear, named in a legend.
+    """
+    place = np.arange(len(rows))
+    for index, (kind, part) in enumerate(rows.groupby("kind", sort=False)):
+        at, colour = place[(rows["kind"] == kind).to_numpy()], draw.style((0, 1, 2)[index % 3])["color"]
+        ax.barh(at, part["total"], height=0.62, color=colour, alpha=0.55, label=str(kind))
+        ax.hlines(
+            at, part["total"] - part["total_give"], part["total"] + part["total_give"], color=draw.MUTED, linewidth=1
+        )
+    ax.plot(rows["first"].clip(lower=0), place, "o", color=draw.INK, markersize=3.4, label="alone")
+    ax.set_yticks(place, [str(name) for name in rows["name"]], fontsize=7.5)
+    ax.invert_yaxis()
+    ax.set_xlim(left=0)
+    ax.grid(visible=False, axis="y")
+    draw.percent(ax, "x")
+    ax.legend(loc="lower right")
+
+
+# ---------------------------------------------------------------- losses in dollars
+
+
+def losses_by_peril(ax: Axes, parts: pd.DataFrame) -> None:
+    """Stacked bars, one a site (row, its index names it), a piece a peril (column), in thousands of the frame's unit."""
+    hatches = ("", "", "xxxx", "....", "////", "")
+    place, left = -np.arange(len(parts), dtype=float), np.zeros(len(parts))
+    for nth, peril in enumerate(parts):
+        wide = parts[peril].to_numpy(dtype=float) / 1000
+        ax.barh(
+            place, wide, left=left, height=0.72, label=str(peril), color=draw.style(nth)["color"],
+            hatch=hatches[nth % 6], edgecolor="white", linewidth=0,
+        )  # fmt: skip
+        left += wide
+    ax.set_yticks(place, [str(name) for name in parts.index])
+    ax.set_ylim(-len(parts) + 0.4, 0.6)
+    ax.grid(visible=False, axis="y")
+    draw.thousands(ax, "x")
+
+
+def tornado(ax: Axes, swings: pd.DataFrame, centre: float) -> None:
+    """What an outcome is with one input at either end, the widest on top: bars from the centre, in thousands.
+
+    swings: columns name, at_low, at_high, widest first. A hollow bar is the low end of the input, a filled one the high.
+    """
+    place = -np.arange(len(swings), dtype=float)
+    blue = draw.COLOURS["blue"]
+    for name, face in (("at_low", "white"), ("at_high", blue)):
+        wide = (swings[name].to_numpy(dtype=float) - centre) / 1000
+        ax.barh(place, wide, left=centre / 1000, height=0.6, facecolor=face, edgecolor=blue, linewidth=0.9)
+    ax.axvline(centre / 1000, color=draw.INK, linewidth=0.8)
+    ax.set_yticks(place, [str(name) for name in swings["name"]], fontsize=7.5)
+    ax.set_ylim(-len(swings) + 0.4, 0.6)
+    ax.grid(visible=False, axis="y")
+    draw.thousands(ax, "x")
