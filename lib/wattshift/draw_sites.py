@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from wattshift import draw
@@ -444,3 +445,43 @@ def tornado(ax: Axes, swings: pd.DataFrame, centre: float) -> None:
     ax.set_ylim(-len(swings) + 0.4, 0.6)
     ax.grid(visible=False, axis="y")
     draw.thousands(ax, "x")
+
+
+# ---------------------------------------------------------------- criteria
+
+
+def correlations(ax: Axes, table: pd.DataFrame) -> None:
+    """A square table of correlations in colours, the lower half with its numbers; index and columns are the labels."""
+    lower = np.where(np.tri(len(table), k=-1) > 0, table.to_numpy(float), np.nan)[1:, :-1]
+    ax.imshow(lower, cmap=draw.pale("blue"), vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(lower):
+        if np.isfinite(value):
+            text = f"{value:.2f}".replace("-", "−")
+            ax.text(column, row, text, ha="center", va="center", fontsize=7, color=draw.INK)
+    ax.set_xticks(range(len(table) - 1), list(table.columns[:-1]), rotation=90)
+    ax.set_yticks(range(len(table) - 1), list(table.index[1:]))
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+
+
+def utilities(ax: Axes, values: pd.DataFrame, errors: pd.DataFrame, low: pd.DataFrame, high: pd.DataFrame) -> None:
+    """Utilities of sites (rows) by criteria (columns), darker the better; an unknown one hatched, with its range.
+
+    values, errors, low, high : of one shape; index and columns are the labels
+    """
+    ax.imshow(values, cmap=draw.pale("blue"), vmin=0, vmax=1, aspect="auto")
+    cells = zip(*(frame.to_numpy(float).ravel() for frame in (values, errors, low, high)), strict=True)
+    for (row, column), (value, error, least, most) in zip(np.ndindex(values.shape), cells, strict=True):
+        if np.isnan(value):
+            corner = (column - 0.5, row - 0.5)
+            ax.add_patch(Rectangle(corner, 1, 1, facecolor="white", edgecolor=draw.RULE, hatch="/////", linewidth=0))
+        text = f"{least:.2f}–{most:.2f}" if np.isnan(value) else f"{value:.2f}±{error:.2f}"
+        ax.text(column, row, text, ha="center", va="center", fontsize=6.6, color=draw.INK, zorder=3)
+    ax.set_xticks(range(values.shape[1]), [str(name) for name in values.columns])
+    ax.set_yticks(range(len(values)), [str(name) for name in values.index])
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    for count, line in ((values.shape[1], ax.axvline), (len(values), ax.axhline)):
+        for between in np.arange(1, count) - 0.5:
+            line(between, color="white", linewidth=1.5, zorder=2)
