@@ -474,7 +474,7 @@ def utilities(ax: Axes, values: pd.DataFrame, errors: pd.DataFrame, low: pd.Data
     for (row, column), (value, error, least, most) in zip(np.ndindex(values.shape), cells, strict=True):
         if np.isnan(value):
             corner = (column - 0.5, row - 0.5)
-            ax.add_patch(Rectangle(corner, 1, 1, facecolor="white", edgecolor=draw.RULE, hatch="/////", linewidth=0))
+            ax.add_patch(Rectangle(corner, 1, 1, facecolor="white", edgecolor="#C3C8CC", hatch="/////", linewidth=0))
         text = f"{least:.2f}–{most:.2f}" if np.isnan(value) else f"{value:.2f}±{error:.2f}"
         ax.text(column, row, text, ha="center", va="center", fontsize=6.6, color=draw.INK, zorder=3)
     ax.set_xticks(range(values.shape[1]), [str(name) for name in values.columns])
