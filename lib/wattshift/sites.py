@@ -51,8 +51,9 @@ NEWS_SINCE = "2005-01"  # a country's own mean of news begins here
 NEWS_MONTHS = 12
 PROVISIONAL_MONTHS = 15  # newest months of the news index that its makers still revise
 LEVELS = ("open", "priced or licensed", "limited", "closed")  # to new mining load
+PARTNERSHIP = "state_partnership"  # shows that one party was let in, and so no more than open or licensed
 LEVEL_OF = {  # of the kinds that are a measure on new load; cuts, seizures and the like are hazards
-    "liberalisation": 0, "state_partnership": 0, "tariff": 1, "tax": 1, "licence_law": 1, "grid_limit": 2,
+    "liberalisation": 0, PARTNERSHIP: 0, "tariff": 1, "tax": 1, "licence_law": 1, "grid_limit": 2,
     "moratorium": 3, "ban": 3, "regional_ban": 3,
 }  # fmt: skip
 SETTLING = ("liberalisation", "licence_law", "moratorium", "ban", "regional_ban")  # end the doubt about older plans
@@ -499,7 +500,7 @@ def _standing(event: Row, ours: pd.DataFrame, site: Row, day: pd.Timestamp) -> C
     ends = gates.stated_end(event.event, event.date, event.end_date)
     later = ours[(ours["date"] > event.date) & (ours["date"] <= day)]
     freed = later[(later["kind"] == "liberalisation") & (later["region"].fillna("") == (event.region or ""))]
-    planned = event.kind != "state_partnership" and bool(gates.PLANNED.search(event.event))
+    planned = event.kind != PARTNERSHIP and bool(gates.PLANNED.search(event.event))
     if planned or starts > day:
         laws = later[later["kind"].isin(SETTLING) & ~(later["effective_date"] > day)]
         settled = planned and any(
@@ -521,17 +522,20 @@ def _measures(site: Row, known: Mapping[str, pd.DataFrame], day: pd.Timestamp) -
     table = "mining_regulation_events"
     ours = measures(known[table], pd.DataFrame([site._asdict()]), day)
     force, plans = ours[ours["status"] == "in force"], ours[ours["status"] == "announced"]
-    ended = ours[(ours["status"] == "ended") & (ours["level"] > 0)]
-    if force.empty:
-        strictest = max(LEVELS.index("limited"), *ours.loc[ours["status"].isin(["ended", "announced"]), "level"], 0)
-        note = "no row of the table is in force here, which is no sign that the site is open"
-        if len(ended):
-            note += f"; {ended['event_id'].iloc[-1]} ended on {gates.dated(ended['ends'].iloc[-1])}"
-        return _unknown(table, note, low=0.0, high=float(strictest), level="region")
-    top = force.iloc[int(force["level"].argmax())]
+    rules = force[force["kind"] != PARTNERSHIP]
+    if rules.empty and len(force):
+        note = f"state partnership ({force['event_id'].iloc[-1]}): one party was let in, which is no rule"
+        return _unknown(table, note, low=0.0, high=1.0, level="region")
+    if rules.empty:
+        before = ours[ours["status"].isin(["ended", "announced"])]
+        strictest = max(LEVELS.index("limited"), *before["level"], 0)
+        ended = ours[(ours["status"] == "ended") & (ours["level"] > 0)]
+        past = f"; {ended['event_id'].iloc[-1]} ended on {gates.dated(ended['ends'].iloc[-1])}" if len(ended) else ""
+        return _unknown(table, f"no row is in force{past}", low=0.0, high=float(strictest), level="region")
+    top = rules[rules["level"] == rules["level"].max()].iloc[-1]
     stricter = plans[plans["level"] > top["level"]]
     level = "country" if top["wide"] else "region"
-    what = f"{LEVELS[top['level']]}: {top['kind'].replace('_', ' ')} ({top['event_id']})"
+    what = f"{top['kind'].replace('_', ' ')} ({top['event_id']})"
     if len(stricter):
         plan = stricter.iloc[int(stricter["level"].argmax())]
         note = f"{what}; {LEVELS[plan['level']]} if {plan['event_id']}, a plan or request, was carried out: not seen"
@@ -648,7 +652,8 @@ def panel(
               of these sites; region: of those in the same of the `REGIONS`, where two countries there have a figure;
               leave out: the criterion goes. Where fewer than two countries have a figure, the whole scale, 0 to 1.
               A bound of its own always holds
-    scale   : declared: the anchors; range: the worst of these sites is 0 and the best 1; rank: ranks, evenly spaced
+    scale   : declared: the anchors; range: the worst figure or stated bound of these sites is 0, the best 1;
+              rank: ranks of the known figures, evenly spaced
 
     The error of a utility is half the distance of the utilities one standard deviation either way, so it vanishes
     where the scale is cut. Under `rank` it is that of the rank, from the chance that two sites change places.
@@ -681,16 +686,20 @@ def _column(rows: pd.DataFrame, missing: str, scale: str) -> tuple[Floats, Float
     known = np.isfinite(x)
     places = position(x, law, worst, best, offset)
 
+    bounds = [position(rows[name].to_numpy(float), law, worst, best, offset)[~known] for name in ("low", "high")]
+    ranked = np.sort(places[known])
+    stated = np.concatenate([ranked, *(bound[np.isfinite(bound)] for bound in bounds)])
+
     def of(figures: Floats) -> Floats:
         if scale == "declared":
             return utility(figures, law, worst, best, offset)
-        where, all_known = position(figures, law, worst, best, offset), np.sort(places[known])
-        if all_known[0] == all_known[-1]:
-            return np.where(np.isfinite(where), 0.5, np.nan)
-        if scale == "range":
-            return np.asarray(np.clip((where - all_known[0]) / (all_known[-1] - all_known[0]), 0.0, 1.0))
-        below = np.searchsorted(all_known, where, "left") + np.searchsorted(all_known, where, "right") - 1
-        return np.where(np.isfinite(where), np.clip(below / 2 / (len(all_known) - 1), 0.0, 1.0), np.nan)
+        where = position(figures, law, worst, best, offset)
+        if scale == "range" and stated.min() < stated.max():
+            return np.asarray(np.clip((where - stated.min()) / (stated.max() - stated.min()), 0.0, 1.0))
+        if scale == "rank" and len(ranked) > 1:
+            below = np.searchsorted(ranked, where, "left") + np.searchsorted(ranked, where, "right") - 1
+            return np.where(np.isfinite(where), np.clip(below / 2 / (len(ranked) - 1), 0.0, 1.0), np.nan)
+        return np.where(np.isfinite(where), 0.5, np.nan)
 
     value = of(x)
     error = np.abs(of(x + e) - of(x - e)) / 2
