@@ -275,26 +275,9 @@ def test_counts_must_fit_the_sites():
 
 
 @pytest.mark.parametrize(("level", "published"), [(0.95, 2.06271), (0.99, 2.66521)])
-def test_cvar_of_the_normal_is_the_published_one(level: float, published: float):
-    grid = stats.norm.ppf((np.arange(400_000) + 0.5) / 400_000)
-    assert losses.cvar(grid, level)[0].item() == pytest.approx(published, abs=1e-4)
-
-
-def test_cvar_counts_a_tie_in_its_right_part():
-    # 100 losses, 97 of them nothing: the worst 5% are 30, 20, 10 and twice nothing
-    x = np.r_[np.zeros(97), 10.0, 20.0, 30.0]
-    assert losses.cvar(x, 0.95)[0].item() == pytest.approx(60 / 5)
-    assert losses.cvar(x, 0.985)[0].item() == pytest.approx((30 + 20 / 2) / 1.5)
-    with pytest.raises(Refusal, match="between 0 and 1"):
-        losses.cvar(x, 95.0)
-
-
-def test_the_error_of_cvar_is_what_repeated_samples_show():
-    rng = np.random.default_rng(11)
-    found = [losses.cvar(rng.exponential(size=2_000), 0.95) for _ in range(400)]
-    spread = np.std([value for value, _ in found])
-    assert np.mean([error for _, error in found]) == pytest.approx(spread, rel=0.15)
-    assert np.mean([value for value, _ in found]) == pytest.approx(np.log(20) + 1, rel=0.01)  # closed form
+def test_the_tail_of_the_normal_is_the_published_one(level: float, published: float):
+    grid = pd.DataFrame({"A": stats.norm.ppf((np.arange(400_000) + 0.5) / 400_000)})
+    assert losses.summary(grid, [level]).loc["A", f"cvar_{level * 100:g}"] == pytest.approx(published, abs=1e-4)
 
 
 def test_the_summary_is_by_site():
@@ -387,3 +370,17 @@ def test_known_prices_are_of_the_place_and_as_printed(tables: dict[str, pd.DataF
     assert texas.query("kind == 'industrial_retail_average'")["value"].tolist() == [6.6]
     assert known("BT", "Bhutan").empty
     assert known("EKB_KZ", "Kazakhstan", "2020-12-31").empty
+
+
+def test_prices_are_compared_within_one_kind_and_period(tables: dict[str, pd.DataFrame]):
+    prices, places = tables["industrial_power_prices"], tables["site_candidates"].set_index("site_id")
+
+    def gaps(site: str, other: str) -> pd.DataFrame:
+        return losses.price_gaps(places.loc[site], places.loc[other], prices, "2026-07-01")
+
+    newest = gaps("GA_US", "TX_ERCOT").iloc[0]  # average industrial revenue of 2023: 6.88 and 6.60 US cents
+    assert newest[["price_kind", "period"]].tolist() == ["industrial_retail_average", pd.Timestamp("2023-01-01")]
+    assert (newest["cheaper"], newest["usd_per_kwh"]) == pytest.approx((-0.28, -0.0028))
+    assert gaps("NO", "SE")["usd_per_kwh"].isna().all()  # euros
+    assert gaps("EKB_KZ", "TX_ERCOT").empty  # a miner's claim is no average of industry
+    assert gaps("FI", "FI").empty

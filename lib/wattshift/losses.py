@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from wattshift import hazards, mining
 from wattshift.bottomup import STATED, Input
 from wattshift.hazards import COUNTED, PERILS, Rates
+from wattshift.portfolio import tail, tail_error
 from wattshift.refusal import Refusal
 
 Floats = NDArray[np.float64]
@@ -486,33 +487,17 @@ def mean_sizes(event: Mapping[str, Floats]) -> pd.Series[float]:
     return pd.Series({peril: float(np.mean(event[peril])) for peril in PERILS})
 
 
-def cvar(losses: ArrayLike, level: float) -> tuple[Floats, Floats]:
-    """Mean of the worst 1 - level of the losses, and its Monte Carlo standard error; along the first axis.
-
-    The minimum over a of a + E[(loss - a)+] / (1 - level), reached at a quantile (Rockafellar and Uryasev 2000), so
-    that ties at the quantile are counted in the right part. The error is that of the mean at that quantile.
-
-    >>> worst, _ = cvar([0, 0, 0, 0, 0, 0, 0, 10, 20, 30], 0.75)   # (30 + 20 + 10 / 2) / 2.5
-    >>> float(worst)
-    22.0
-    """
-    if not 0 < level < 1:
-        raise Refusal(f"the level of a tail lies between 0 and 1; given {level:g}, for example 0.95.")
-    x = np.asarray(losses, dtype=float)
-    at = np.quantile(x, level, axis=0, method="inverted_cdf")
-    beyond = np.maximum(x - at, 0.0)
-    error = beyond.std(axis=0, ddof=1) / np.sqrt(len(x)) / (1 - level)
-    return np.asarray(at + beyond.mean(axis=0) / (1 - level)), np.asarray(error)
-
-
 def summary(losses: pd.DataFrame, levels: Sequence[float] = (0.95, 0.99)) -> pd.DataFrame:
-    """Of each site: mean and its standard error, chance of any loss above 0, and CVaR at each level with its error.
+    """Of each site: mean and its standard error, and CVaR at each level with its error (`portfolio.tail`).
 
     losses : draws × sites. Columns mean, mean_error, cvar_95, cvar_95_error and so on; index site
     """
     table = pd.DataFrame({"mean": losses.mean(), "mean_error": losses.std(ddof=1) / np.sqrt(len(losses))})
     for level in levels:
-        table[f"cvar_{level * 100:g}"], table[f"cvar_{level * 100:g}_error"] = cvar(losses, level)
+        table[f"cvar_{level * 100:g}"], table[f"cvar_{level * 100:g}_error"] = (
+            tail(losses, level),
+            tail_error(losses, level),
+        )
     return table
 
 
@@ -544,6 +529,13 @@ def over_life(
 
 
 # ---------------------------------------------------------------- what would make up for it
+
+
+def mean_rates(rates: Rates) -> Floats:
+    """Expected events a year by site and peril of `PERILS`, and minutes for outage; as `risk_premium` takes them."""
+    return np.column_stack(
+        [rates.mean[list(COUNTED)].to_numpy(dtype=float), rates.outage["mean"].to_numpy(dtype=float)]
+    )
 
 
 def rate_draws(rates: Rates, orders: Sequence[str], n: int, rng: np.random.Generator) -> Floats:
@@ -612,7 +604,7 @@ def tail_charge(losses: pd.DataFrame, level: float = 0.99, price: float = TAIL_P
 
     price : yearly return that the capital must earn, share
     """
-    return pd.Series((cvar(losses, level)[0] - losses.mean()) * price, index=losses.columns)
+    return pd.Series((tail(losses, level) - losses.mean()) * price, index=losses.columns)
 
 
 # ---------------------------------------------------------------- what is known of power prices
@@ -626,25 +618,39 @@ def known_prices(
     place  : a row of site_candidates (iso3, region, point); country : its name in electricity_price_points
     prices : industrial_power_prices; points : electricity_price_points; as_of : ISO day, later rows are left out
 
-    A row: kind, value, unit, date, source_kind, note. Taxes and levies are no prices, household tariffs say nothing of
-    a site, and rows of another part of the country are not of this place: all three are left out.
+    A row: kind, value, unit, date, source_kind, source, note. Taxes and levies are no prices, household tariffs say
+    nothing of a site, and rows of another part of the country are not of this place: all three are left out.
     """
-    here = {str(place[name]) for name in ("region", "point") if isinstance(place[name], str)}
-    own = prices[(prices["iso3"] == place["iso3"]) & ~prices["period_kind"].isin(["tax", "levy"])]
-    own = own[own["region"].isna() | own["region"].isin(here)]
-    own = own.rename(columns={"price_kind": "kind", "period": "date"})
+    own = _of_place(prices, place).rename(columns={"price_kind": "kind", "period": "date"})
     single = points[(points["country"] == country) & ~points["item"].str.startswith("RESIDENTIAL")]
-    single = single[single["area"].isna() | single["area"].isin(here)]
-    single = single.rename(columns={"item": "kind"}).assign(source_kind="quoted")
-    columns = ["kind", "value", "unit", "date", "source_kind", "note"]
+    single = single[single["area"].isna() | single["area"].isin([place["region"], place["point"]])]
+    single = single.rename(columns={"item": "kind", "source_ref": "source"}).assign(source_kind="quoted")
+    columns = ["kind", "value", "unit", "date", "source_kind", "source", "note"]
     rows = pd.concat([own.reindex(columns=columns), single.reindex(columns=columns)], ignore_index=True)
-    rows = rows[rows["date"] <= pd.Timestamp(as_of)]
-    return (
-        rows.sort_values("date")
-        .groupby("kind", sort=False)
-        .tail(1)
-        .sort_values("date", ascending=False, ignore_index=True)
+    newest = rows[rows["date"] <= pd.Timestamp(as_of)].sort_values("date").groupby("kind", sort=False).tail(1)
+    return newest.sort_values("date", ascending=False, ignore_index=True)
+
+
+def price_gaps(place: Mapping[str, str], other: Mapping[str, str], prices: pd.DataFrame, as_of: str) -> pd.DataFrame:
+    """Where a place and another have a price of one kind, period and unit: how much cheaper the place is, newest first.
+
+    A row: price_kind, period, unit, cheaper (in that unit), and usd_per_kwh cheaper where both are in USD. Rows that
+    are of both places (a whole country) say nothing of either and are left out.
+    """
+    keys = ["price_kind", "period", "period_kind", "unit"]
+    own, theirs = (_of_place(prices[prices["period"] <= pd.Timestamp(as_of)], at) for at in (place, other))
+    own = own[~own.index.isin(theirs.index)]
+    both = own.merge(theirs[[*keys, "value", "usd_per_kwh"]], on=keys, suffixes=("", "_other"))
+    both = both.assign(
+        cheaper=both["value_other"] - both["value"], usd_per_kwh=both["usd_per_kwh_other"] - both["usd_per_kwh"]
     )
+    return both.sort_values("period", ascending=False, ignore_index=True)[[*keys, "cheaper", "usd_per_kwh"]]
+
+
+def _of_place(prices: pd.DataFrame, place: Mapping[str, str]) -> pd.DataFrame:
+    """Rows of industrial_power_prices that are prices, of a place or of its whole country."""
+    rows = prices[(prices["iso3"] == place["iso3"]) & ~prices["period_kind"].isin(["tax", "levy"])]
+    return rows[rows["region"].isna() | rows["region"].isin([place["region"], place["point"]])]
 
 
 def _one(values: Mapping[str, ArrayLike], name: str) -> float:
