@@ -135,6 +135,19 @@ def test_what_each_gate_does_alone(tables: Tables):
     assert moved["conflict"].tolist() == [("ET", "IRK_RU", "ZNPP_UA"), ("ET", "ZNPP_UA")]
 
 
+def test_two_legal_orders_side_by_side(tables: Tables):
+    plant = tables.sites.set_index("site_id", drop=False).loc["ZNPP_UA"]
+    orders = {"Ukraine": "UKR", "Russia": "RUS"}
+    now = gates.legal_orders(plant, tables.events, "2026-07-01", orders).set_index("matter")
+    assert now.loc["operating licence", "Russia"].startswith("Russia issues an operating licence for reactor 1")
+    assert now.loc["operating licence", "Ukraine"].startswith("Ukraine considers it illegal")
+    assert "2031-03-15; E048" in now.loc["mining", "Russia"]
+    assert now.loc["mining", "Ukraine"] == "no row"
+    assert now.loc["sanctions on its persons", "Russia"].startswith("4 measures, 2022-04-20 to 2025-10")
+    before = gates.legal_orders(plant, tables.events, "2022-01-31", orders).set_index("matter")
+    assert before.drop(index="territory").eq("no row").all(axis=None)
+
+
 # ---------------------------------------------------------------- rules, on planted tables
 
 

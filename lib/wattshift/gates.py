@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -47,15 +47,14 @@ Row = Any  # one row of a frame, as itertuples gives it: pandas has no name for 
 # ---------------------------------------------------------------- dates and places
 
 
-def newest_year(as_of: pd.Timestamp) -> int:
-    """The newest year whose deaths UCDP had published by a day.
+def newest_year(as_of: pd.Timestamp, month: int = UCDP_MONTH) -> int:
+    """The newest year of a yearly table that was out by a day, if a year is out by the end of that month of the next.
 
     >>> newest_year(pd.Timestamp("2026-06-29")), newest_year(pd.Timestamp("2026-06-30"))
     (2024, 2025)
     """
-    return (
-        as_of.year - 1 if as_of >= pd.Timestamp(as_of.year, UCDP_MONTH, 1) + pd.offsets.MonthEnd(0) else as_of.year - 2
-    )
+    out = pd.Timestamp(as_of.year, month, 1) + pd.offsets.MonthEnd(0)
+    return as_of.year - (1 if as_of >= out else 2)
 
 
 def happened(events: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -104,6 +103,15 @@ def reaches(site: Row, region: object) -> tuple[bool, str]:
                 )
             return True, f"covers the {part[1]} of {site.region}; that the site lies elsewhere is not known"
     return False, f"holds in {region}, not in {site.region}"
+
+
+def contested(event: str) -> bool:
+    """Whether the words of an event say that somebody disputes it.
+
+    >>> contested("Russia issues a licence; Ukraine considers it illegal"), contested("A licence is issued")
+    (True, False)
+    """
+    return bool(_CONTESTED.search(event))
 
 
 # ---------------------------------------------------------------- evidence
@@ -186,11 +194,9 @@ def _from_event(site: Row, event: Row, ours: pd.DataFrame, day: pd.Timestamp) ->
         lift = "a settlement of who owns and runs the site that both states and their courts accept"
         yield fact("title", not over, state if over else "the site was taken by force, and no row settles it", lift)
     if event.kind == "nuclear_licence" and at_site:
-        contested = bool(_CONTESTED.search(event.event))
-        reason = (
-            "the row itself says that the licence is contested" if contested else "no row says that it is contested"
-        )
-        yield fact("title", contested, reason, "an operating licence that the nuclear regulators of both states accept")
+        doubt = contested(event.event)
+        reason = "the row itself says that the licence is contested" if doubt else "no row says that it is contested"
+        yield fact("title", doubt, reason, "an operating licence that the nuclear regulators of both states accept")
     if event.kind == "nuclear_shutdown" and at_site:
         yield fact("title", False, "says that the plant makes no power, not whose it is", "")
 
@@ -307,3 +313,45 @@ def by_threshold(
             }
         )
     return pd.DataFrame(rows, columns=["deaths", "conflict", "out"])
+
+
+# ---------------------------------------------------------------- two legal orders
+
+
+def legal_orders(site: Row, events: pd.DataFrame, as_of: pd.Timestamp | str, orders: Mapping[str, str]) -> pd.DataFrame:
+    """What rows say of a site under each of the legal orders that are applied to it, or claimed to be, side by side.
+
+    orders : name of the state, as sentences begin with it -> its code. A row at the site is split at its semicolons,
+    and each part goes to the state that it begins with. Columns: matter, and one for each state; a cell without a row
+    says so: it is no permission. Sanctions are those on persons of each state.
+    """
+    known = happened(events, pd.Timestamp(as_of))
+    here = known[(known["iso3"] == site.iso3) & known["region"].isin([site.site, site.region])]
+    matters = {"control": ("conflict",), "mining": _BANS, "operating licence": ("nuclear_licence",)}
+    rows: list[dict[str, str]] = []
+    for matter, kinds in matters.items():
+        cells: dict[str, list[str]] = {name: [] for name in orders}
+        for event in here[here["kind"].isin(kinds)].itertuples():
+            begin = event.effective_date if pd.notna(event.effective_date) else event.date
+            until = f" to {dated(event.end_date)}" if pd.notna(event.end_date) else ""
+            for part in str(event.event).split("; "):
+                for name in orders:
+                    if part.startswith(name[:6]):
+                        cells[name].append(
+                            f"{part} ({dated(begin, str(event.date_precision))}{until}; {event.event_id})"
+                        )
+        rows.append({"matter": matter} | {name: "; ".join(said) or "no row" for name, said in cells.items()})
+    territory = {
+        name: "listed under its code in site_candidates" if code == site.iso3 else "no row"
+        for name, code in orders.items()
+    }
+    sanctions = {}
+    for name, code in orders.items():
+        on = known[(known["kind"] == "sanctions") & (known["iso3"] == code)]
+        first, last = (
+            (dated(on["date"].iloc[end], on["date_precision"].iloc[end]) for end in (0, -1)) if len(on) else ("", "")
+        )
+        many = f"{len(on)} measure{'' if len(on) == 1 else 's'}"
+        sanctions[name] = f"{many}, {first} to {last} ({', '.join(on['event_id'])})" if len(on) else "no row"
+    listed = [{"matter": "territory", **territory}, *rows, {"matter": "sanctions on its persons", **sanctions}]
+    return pd.DataFrame(listed, columns=["matter", *orders])
