@@ -345,21 +345,22 @@ def hazard_rates(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, int]) -> None
             fontsize=8, weight="bold", va="center", color=draw.INK,
         )  # fmt: skip
         place -= 1
-        for row in part.itertuples():
-            colour = draw.style(looks[str(row.look)])["color"]
+        numbers = part[["rate", "low", "high"]].to_numpy(dtype=float)
+        for name, look, (rate, low, high) in zip(part["name"], part["look"], numbers, strict=True):
+            colour = draw.style(looks[str(look)])["color"]
             ticks.append(place)
-            names.append(str(row.name))
-            if not np.isfinite(row.high):
+            names.append(str(name))
+            if not np.isfinite(high):
                 ax.annotate(
                     "none to count", (0, place), (4, 0), xycoords=("axes fraction", "data"),
                     textcoords="offset points", fontsize=7, va="center", color=draw.MUTED,
                 )  # fmt: skip
             else:
-                ax.hlines(place, max(row.low, left), row.high, color=colour, linewidth=4, alpha=0.35)
-                if row.low < left:
+                ax.hlines(place, max(low, left), high, color=colour, linewidth=4, alpha=0.35)
+                if low < left:
                     ax.plot(left * 1.06, place, "<", color=colour, markersize=4)
-                if row.rate > 0:
-                    ax.plot(row.rate, place, "o", color=colour, markersize=4.5)
+                if rate > 0:
+                    ax.plot(rate, place, "o", color=colour, markersize=4.5)
             place -= 1
         place -= 0.3
     ax.set_yticks(ticks, names, fontsize=7.5)
