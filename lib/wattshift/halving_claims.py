@@ -92,6 +92,7 @@ def first_above(means: "Mapping[str, pd.Series[float]]", level: float) -> dict[s
 def month_mean(series: "pd.Series[float]", month: Period) -> float:
     """Mean over the days of a period; NaN unless every day of it is there.
 
+    >>> from wattshift.claims import period
     >>> month_mean(pd.Series(2.0, pd.date_range("2025-04-01", "2025-04-30")), period("2025-04"))
     2.0
     """
@@ -112,6 +113,7 @@ def month_level(daily: pd.DataFrame, month: Period) -> tuple[float, float]:
 def spans(publication: Period, halving: Period) -> dict[str, tuple[Period, Period]]:
     """The spans that "since the previous April" may mean, as (from, to): the stated one first.
 
+    >>> from wattshift.claims import period
     >>> [f"{a} to {b}" for a, b in spans(period("2025-11"), period("2024-04")).values()]
     ['April 2025 to November 2025', 'April 2024 to November 2025', 'April 2023 to April 2024']
     """
