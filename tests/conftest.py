@@ -4,10 +4,12 @@ import signal
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C, and let the commands that tests start hear it.
+    """Hear Ctrl-C and a terminal that closes, and let the commands that tests start hear them.
 
-    A shell has what it starts in the background (`make test &` in a script) ignore it, children inherit that, and a
-    test that stops a command by Ctrl-C would wait for the two minutes that the command takes.
+    A shell has what it starts in the background (`make test &` in a script) ignore Ctrl-C, `nohup` has it ignore the
+    other, children inherit that, and a test that stops a command so would wait for the minutes that the command takes.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name, heard in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, heard)

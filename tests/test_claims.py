@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattshift import claims, data
-from wattshift.claims import EquityEvidence, Finding, HalvingEvidence, Verdict
+from wattshift import claims, data, equity_claims, halving_claims
+from wattshift.claims import Finding, Verdict
+from wattshift.equity_claims import EquityEvidence
+from wattshift.halving_claims import HalvingEvidence
 
 FIGURES = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -18,7 +20,7 @@ def table() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def halving_claims(table: pd.DataFrame) -> pd.DataFrame:
+def about_halvings(table: pd.DataFrame) -> pd.DataFrame:
     return table[table.subject == "halving"]
 
 
@@ -33,7 +35,7 @@ def evidence(as_of: str = "2026-06-01", **changed: pd.DataFrame) -> HalvingEvide
 
 
 def verdicts(of: pd.DataFrame, held_against: HalvingEvidence) -> dict[str, str]:
-    return {name: str(finding.verdict) for name, finding in claims.halving_findings(of, held_against).items()}
+    return {name: str(finding.verdict) for name, finding in halving_claims.halving_findings(of, held_against).items()}
 
 
 # ---------------------------------------------------------------- reading claims
@@ -175,9 +177,9 @@ def test_no_claim_drops_out_of_the_ledger(table: pd.DataFrame):
         claims.ledger(table, {"XX-01": Finding(Verdict.CONFIRMED, "x", "y")})
 
 
-def test_verdicts_on_the_halving_claims(halving_claims: pd.DataFrame):
+def test_verdicts_on_the_halving_claims(about_halvings: pd.DataFrame):
     """The data of this project up to 2026-06-01; each line was checked by hand against the table."""
-    assert verdicts(halving_claims, evidence()) == {
+    assert verdicts(about_halvings, evidence()) == {
         "PK-04": "confirmed",
         "PK-05": "confirmed",
         "PK-06": "confirmed",
@@ -191,10 +193,10 @@ def test_verdicts_on_the_halving_claims(halving_claims: pd.DataFrame):
     }
 
 
-def test_numbers_behind_the_halving_claims(halving_claims: pd.DataFrame):
+def test_numbers_behind_the_halving_claims(about_halvings: pd.DataFrame):
     """Against plain sums over the raw file, done another way."""
     raw = pd.read_csv(data.folder() / "btc_network_daily.csv", index_col="date")
-    found = claims.halving_findings(halving_claims, evidence())
+    found = halving_claims.halving_findings(about_halvings, evidence())
     monthly = raw.hashrate_ehs.groupby(raw.index.str[:7]).mean()
     assert found["PK-08"].numbers["mean_ehs"] == pytest.approx(monthly["2024-04"], rel=1e-12)
     assert found["PK-09"].numbers["low"] == pytest.approx(monthly["2025-11"] / monthly["2025-04"], rel=1e-12)
@@ -226,48 +228,51 @@ def test_numbers_behind_the_halving_claims(halving_claims: pd.DataFrame):
         ("2030-01-01", {f"PK-{n:02d}" for n in range(4, 14)}),  # the data end before; nothing later is made up
     ],
 )
-def test_a_claim_is_tested_only_when_its_time_has_come(halving_claims: pd.DataFrame, as_of: str, testable: set[str]):
-    found = verdicts(halving_claims, evidence(as_of))
+def test_a_claim_is_tested_only_when_its_time_has_come(about_halvings: pd.DataFrame, as_of: str, testable: set[str]):
+    found = verdicts(about_halvings, evidence(as_of))
     assert {name for name, verdict in found.items() if verdict != "cannot be tested"} == testable
 
 
-def test_nothing_after_as_of_is_looked_at(halving_claims: pd.DataFrame):
+def test_nothing_after_as_of_is_looked_at(about_halvings: pd.DataFrame):
     """Poison every day after as_of: no finding may change, in a figure or a word."""
     for as_of in ("2024-04-30", "2025-11-30"):
         network, retargets = data.load("btc_network_daily"), data.load("difficulty_retargets")
-        clean = claims.halving_findings(halving_claims, evidence(as_of))
+        clean = halving_claims.halving_findings(about_halvings, evidence(as_of))
         later = network.date > as_of
         network.loc[later, ["price_usd", "hashrate_ehs", "difficulty", "issuance_btc"]] *= 1000
         retargets.loc[retargets.date > as_of, "difficulty"] *= 1000
-        assert claims.halving_findings(halving_claims, evidence(as_of, network=network, retargets=retargets)) == clean
+        assert (
+            halving_claims.halving_findings(about_halvings, evidence(as_of, network=network, retargets=retargets))
+            == clean
+        )
 
 
-def test_verdicts_turn_with_the_data(halving_claims: pd.DataFrame):
+def test_verdicts_turn_with_the_data(about_halvings: pd.DataFrame):
     """Plant another world: 1.57 times the hashrate from April 2024 on, and the same verdicts do not come out."""
     network = data.load("btc_network_daily")
     network.loc[network.date >= "2024-04-01", "hashrate_ehs"] *= 1.57
     network.loc[network.date >= "2025-11-01", "hashrate_ehs"] *= 1.61
-    found = verdicts(halving_claims, evidence(network=network))
+    found = verdicts(about_halvings, evidence(network=network))
     assert found["PK-09"] == "confirmed"  # 1.24 x 1.61 is 2.00
     assert found["PK-08"] == "partly"  # the week's mean passes 1,000 EH/s in that month, the mean of 30 days does not
     crash = data.load("btc_network_daily")
     crash.loc[crash.date >= "2025-06-01", "hashrate_ehs"] *= 0.5
-    found = verdicts(halving_claims, evidence(network=crash))
+    found = verdicts(about_halvings, evidence(network=crash))
     assert (found["PK-07"], found["PK-08"], found["PK-12"]) == ("contradicted",) * 3
 
 
-def test_no_shutdown_price_no_verdict(halving_claims: pd.DataFrame):
+def test_no_shutdown_price_no_verdict(about_halvings: pd.DataFrame):
     none = pd.DataFrame({"basis": [], "shutdown_price_usd": []})
-    assert verdicts(halving_claims, evidence(shutdown=none))["PK-11"] == "cannot be tested"
+    assert verdicts(about_halvings, evidence(shutdown=none))["PK-11"] == "cannot be tested"
     cash = pd.DataFrame({"basis": ["power"], "shutdown_price_usd": [100_000.0]})
-    assert verdicts(halving_claims, evidence(shutdown=cash))["PK-11"] == "confirmed"
+    assert verdicts(about_halvings, evidence(shutdown=cash))["PK-11"] == "confirmed"
     far = pd.DataFrame({"basis": ["power", "all-in"], "shutdown_price_usd": [50_000.0, 70_000.0]})
-    assert verdicts(halving_claims, evidence(shutdown=far))["PK-11"] == "contradicted"
+    assert verdicts(about_halvings, evidence(shutdown=far))["PK-11"] == "contradicted"
 
 
-def test_an_empty_network_is_no_evidence(halving_claims: pd.DataFrame):
+def test_an_empty_network_is_no_evidence(about_halvings: pd.DataFrame):
     with pytest.raises(ValueError, match="no day of the network"):
-        claims.halving_findings(halving_claims, evidence(network=data.load("btc_network_daily").head(0)))
+        halving_claims.halving_findings(about_halvings, evidence(network=data.load("btc_network_daily").head(0)))
 
 
 def test_an_open_end_stays_open():
@@ -289,7 +294,7 @@ def equity(as_of: str = "2026-07-24", **changed: object) -> EquityEvidence:
 
 
 def equity_verdicts(of: pd.DataFrame, held_against: EquityEvidence) -> dict[str, str]:
-    return {name: str(finding.verdict) for name, finding in claims.equity_findings(of, held_against).items()}
+    return {name: str(finding.verdict) for name, finding in equity_claims.equity_findings(of, held_against).items()}
 
 
 def test_verdicts_on_the_equity_claims(table: pd.DataFrame):
@@ -316,19 +321,19 @@ def test_what_came_is_of_the_miners_given_with_revenue_where_it_is_claimed(table
     """By hand from the filings: CLSK 181.180/162.306, HUT 41.299/35.215 (its fourth quarter of 2024 is not in the
     table), MARA 202.314/214.400, RIOT 180.229/84.800; the median is of the middle two, 1.1163 and 1.1728."""
     told = table[table["claim_id"].isin(["PK-03", "PK-71"])]
-    findings = claims.equity_findings(told, equity())
+    findings = equity_claims.equity_findings(told, equity())
     assert findings["PK-03"].numbers["revenue"] == pytest.approx((181.180 / 162.306 + 41.299 / 35.215) / 2, abs=1e-9)
     assert "rose in 3 of the 4 with both" in findings["PK-03"].found
     assert "revenue" not in findings["PK-71"].found
     assert findings["PK-71"].found.startswith("4 miners from")
-    one = claims.equity_findings(told, equity(miners=("MARA",)))["PK-03"]
+    one = equity_claims.equity_findings(told, equity(miners=("MARA",)))["PK-03"]
     year = equity().returns.loc["2025", "MARA"]
     assert one.numbers["gain"] == pytest.approx(float((1 + year).prod()) - 1, rel=1e-9)
 
 
 def test_gains_agree_with_the_prices_of_quarter_ends():
     """Another table, of prices with four digits, all of days on which a quarter ends (0.1 %)."""
-    made = claims.gains(equity().returns, ["IREN"], pd.DatetimeIndex(["2025-09-30"])).set_index("window")["IREN"]
+    made = equity_claims.gains(equity().returns, ["IREN"], pd.DatetimeIndex(["2025-09-30"])).set_index("window")["IREN"]
     ends = data.load("equity_quarter_end").query("ticker == 'IREN'").set_index("date")["close_adj_usd"]
     for window, start in (("year to date", "2024-12-31"), ("3 months", "2025-06-30"), ("12 months", "2024-09-30")):
         assert 1 + made[window] / 100 == pytest.approx(ends["2025-09-30"] / ends[start], rel=1e-3)
@@ -349,7 +354,7 @@ def test_the_window_that_gives_the_figures_is_found(table: pd.DataFrame, months:
     """Three and nine months are spans in which gains are quoted; twenty is not, so no window has the figures."""
     told = table[table["quantity"] == "ytd_return_pct"]
     quoted = {"IREN": 987.0, "HUT": 249.0, "CORZ": 131.0}
-    findings = claims.equity_findings(told, equity(returns=planted(quoted, months)))
+    findings = equity_claims.equity_findings(told, equity(returns=planted(quoted, months)))
     assert {str(finding.verdict) for finding in findings.values()} == {verdict}
     if verdict == "wrong scope":
         assert all(f"{months} months from" in finding.found for finding in findings.values())
@@ -360,9 +365,9 @@ def test_any_three_figures_may_find_a_window():
     rng = np.random.default_rng(12)
     gained = pd.DataFrame(100 * np.expm1(rng.normal(0.3, 0.4, (60, 3))), columns=list("ABC"))
     exact = dict(gained.iloc[7])
-    assert claims.chance_of_a_window(gained, exact, 400, np.random.default_rng(1)) < 0.03
+    assert equity_claims.chance_of_a_window(gained, exact, 400, np.random.default_rng(1)) < 0.03
     found = [
-        claims.chance_of_a_window(
+        equity_claims.chance_of_a_window(
             gained, {c: float(gained[c].iloc[rng.integers(60)]) for c in "ABC"}, 99, np.random.default_rng(k)
         )
         for k in range(200)
@@ -374,13 +379,13 @@ def test_equity_claims_wait_for_their_time(table: pd.DataFrame):
     told = table[table["subject"] == "equity"]
     early = equity_verdicts(told, equity("2025-11-15"))
     assert set(early.values()) == {"cannot be tested"}
-    later = claims.equity_findings(told, equity("2025-12-31"))
+    later = equity_claims.equity_findings(told, equity("2025-12-31"))
     assert str(later["PK-67"].verdict) == "wrong scope"
     assert "2026" not in "".join(finding.found for finding in later.values())
 
 
 def test_listings_are_dated_by_the_first_close():
-    days = claims.listing_days(equity().returns)
+    days = equity_claims.listing_days(equity().returns)
     assert {name: f"{days[name]:%Y-%m-%d}" for name in ("IREN", "CORZ", "CORZ_OLD")} == {
         "IREN": "2021-11-17", "CORZ": "2024-01-24", "CORZ_OLD": "2022-01-20",
     }  # fmt: skip

@@ -339,8 +339,8 @@ def best_day(
     >>> from statsmodels.datasets import nile
     >>> flow = nile.load_pandas().data.set_index("year")["volume"].astype(float)
     >>> day, table = best_day(flow, pd.DataFrame(index=flow.index))
-    >>> int(day), table.round(1).values.tolist()
-    (1898, [[1097.8, 850.0, -247.8]])
+    >>> int(day), table.round(0).values.tolist()
+    (1898, [[1098.0, 850.0, -248.0]])
     """
     of = sample(y, x, moving)
     places = _candidates(len(of.y), of.x.shape[1], trim)

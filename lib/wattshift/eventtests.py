@@ -251,7 +251,7 @@ def flips(count: int, rng: np.random.Generator, draws: int) -> Floats:
     """
     if count <= ENUMERATED:
         return np.asarray(1.0 - 2.0 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1))
-    drawn: Floats = rng.choice([-1.0, 1.0], size=(draws, count))
+    drawn = np.asarray(2.0 * rng.integers(2, size=(draws, count)) - 1.0, dtype=np.float64)
     drawn[0] = 1.0  # the sample itself is one of them
     return drawn
 
