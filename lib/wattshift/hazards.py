@@ -111,7 +111,8 @@ def simulate(
     In every draw a rate L is drawn once per legal order, and a year factor F, gamma with mean 1 and variance v, once
     per family. A site's count is Poisson(c L F), one for the whole order, plus its own Poisson((1 - c) L F). Then each
     count has mean m = E[L], and with V = (var L + m^2)(1 + v) - m^2 two sites of one order correlate by
-    (c m + V) / (m + V). Raises Refusal where two sites of one order have different rates.
+    (c m + V) / (m + V); sites of two orders share the year alone. Left out: that all orders lean on one uncertain
+    world rate, which would add a correlation of m times its squared error, a hundredth or less. Raises Refusal where two sites of one order have different rates.
     """
     sites = rates.shape.index
     orders = orders.loc[sites]
@@ -565,6 +566,8 @@ def estimate(
     between the blackouts of the event table (a floor) and the world's share of countries with any shutdown (a ceiling),
     then moved by own shutdowns; before the world count was published, like the others. The list of events is used up to
     its `record_day`.
+    Shared: the common share is `insured`'s for insured perils, else (k + 1/2) / (n + 1) with k of n measures
+    countrywide; the year's variance is that of episodes and of measures by year (`year_variance`), one per family.
     Raises Refusal for an unknown law or site, a share outside 0 to 1, and years without any record.
     """
     if law not in LAWS:
