@@ -112,7 +112,8 @@ def simulate(
     per family. A site's count is Poisson(c L F), one for the whole order, plus its own Poisson((1 - c) L F). Then each
     count has mean m = E[L], and with V = (var L + m^2)(1 + v) - m^2 two sites of one order correlate by
     (c m + V) / (m + V); sites of two orders share the year alone. Left out: that all orders lean on one uncertain
-    world rate, which would add a correlation of m times its squared error, a hundredth or less. Raises Refusal where two sites of one order have different rates.
+    world rate, which would add a correlation of m times its squared error, a hundredth or less. Raises Refusal where
+    two sites of one order have different rates.
     """
     sites = rates.shape.index
     orders = orders.loc[sites]
