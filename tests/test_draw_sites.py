@@ -161,3 +161,47 @@ def test_rates_stand_on_a_log_axis_and_a_zero_runs_to_its_edge(ax):
     assert [text.get_text() for text in ax.texts] == ["ban", "tariff", "none to count"]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["listed", "hit only", "hit only"]
     assert (np.diff(ax.get_yticks()) < 0).all()  # top down
+
+
+# ---------------------------------------------------------------- Kazakhstan
+
+
+def test_numbers_of_events_stand_apart_and_statements_of_a_part_are_hollow():
+    fig, (top, bottom) = plt.subplots(2, 1)
+    days = pd.date_range("2020-01-01", periods=4, freq="MS")
+    draw_sites.story(
+        top, bottom, pd.Series([0.01, 0.06, 0.18, 0.13], days),
+        pd.DataFrame({"date": [pd.Timestamp("2020-06-01")], "share": [0.04], "label": ["4%"], "left": [False]}),
+        pd.DataFrame({"low": 1.0, "mid": 2.0, "high": 3.0}, index=days),
+        pd.DataFrame({"date": days[:2], "mw": [5.0, 2.0], "label": ["all", "part"], "left": [True, False],
+                      "total": [True, False]}),
+        {"1": days[1], "2": days[1], "3": days[1] + pd.Timedelta(days=1)},
+    )  # fmt: skip
+    places = [text.get_position()[0] for text in top.texts if text.get_text() in "123"]
+    assert (np.diff(places) > 5).all()  # the three days lie within two
+    filled, hollow = [line.get_markerfacecolor() for line in bottom.lines if line.get_marker() == "o"]
+    assert hollow == "white" != filled
+    plt.close(fig)
+
+
+def test_days_of_the_cut_are_told_from_the_others(ax):
+    days = pd.date_range("2022-01-01", periods=6)
+    counts = pd.DataFrame({"hashrate": range(170, 176), "low": 150.0, "high": 200.0}, index=days)
+    draw_sites.block_counts(
+        ax, counts, 172.0, (days[2] + pd.Timedelta(hours=12), days[4] + pd.Timedelta(hours=12)), {"13%": 0.13}
+    )
+    outside, inside = [line.get_ydata().tolist() for line in ax.lines]
+    assert inside == [173]  # half days belong to neither
+    assert outside == [170, 171, 172, 174, 175]
+    assert [text.get_text() for text in ax.texts] == ["13%"]
+
+
+def test_a_replay_adds_up_to_its_margins():
+    fig, (left, right) = plt.subplots(1, 2)
+    daily = pd.DataFrame(
+        {"without": [1_000.0] * 3, "with_shocks": [500.0] * 3}, index=pd.date_range("2022-01-01", periods=3)
+    )
+    draw_sites.replayed(left, right, daily, pd.Series({"cut": 1_200.0, "fee": 300.0}))
+    assert [line.get_ydata()[-1] for line in left.lines] == [3.0, 1.5]
+    assert [bar.get_width() for bar in right.patches] == [1.2, 0.3]
+    plt.close(fig)

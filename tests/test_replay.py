@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from wattshift import data, mining, replay
+from wattshift import data, mining, replay, sites
 from wattshift.refusal import Refusal
 
 START = pd.Timestamp("2022-01-01")
@@ -191,6 +191,16 @@ def test_no_idle_month_leaves_the_licence_out(tables):
     assert "licence" not in {s.name for s in some}
 
 
+def test_the_cut_off_may_last_longer_than_its_order(tables):
+    long = replay.kazakh_shocks(
+        tables["mining_regulation_events"],
+        tables["industrial_power_prices"],
+        0.04,
+        replay.Assumed(cut_until="2023-04-01"),
+    )
+    assert {s.name: str(s.end) for s in long}["cut-off"] == "2023-04-01 00:00:00"
+
+
 @pytest.mark.parametrize("rule", ["topped up", "maximum", "minimum"])
 def test_the_progressive_fee_keeps_between_its_known_points(rule):
     fees = [replay.progressive_fee(p, 0.052, 0.0021, rule) for p in np.linspace(0, 0.1, 21)]
@@ -285,6 +295,23 @@ def test_kazakhstan_was_crowded_in_2020_by_hand():
     assert found.loc["BTN", "low"] == 0 < found.loc["BTN", "high"]
     with pytest.raises(Refusal, match="2019 to 2022"):
         replay.crowding(shares, energy, ["KAZ"], 2018, 59.0)
+
+
+def test_the_mining_load_is_one_more_criterion():
+    nothing = np.full((3, 1), np.nan)
+    before = sites.Panel(
+        ("a", "b", "c"), ("x",), np.full((3, 1), 0.5), np.full((3, 1), 0.1), nothing, nothing, np.array([[0], [1], [2]])
+    )
+    crowd = pd.DataFrame(
+        {"low": [0.01, 0.01, 0.0], "high": [0.01, 0.01, 0.5], "listed": [True, True, False]},
+        index=["AAA", "AAA", "BBB"],
+    )
+    found = replay.with_mining_load(before, crowd)
+    assert found.criteria == ("x", "mining load")
+    assert found.value[:, 1] == pytest.approx([0.5, 0.5, np.nan], nan_ok=True)  # a hundredth is halfway in logs
+    assert (found.low[2, 1], found.high[2, 1]) == (0, 1)
+    assert found.source[0, 1] == found.source[1, 1]  # two sites of one country share its error
+    assert len({*found.source.ravel().tolist()}) == 5
 
 
 # ---- ranks against a record

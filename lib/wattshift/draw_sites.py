@@ -287,9 +287,10 @@ def block_counts(
         ax.vlines(x[chosen], days["low"][chosen], days["high"][chosen], color=look["color"], linewidth=1.1)
         ax.plot(x[chosen], days["hashrate"][chosen], "o", markersize=3.8, color=look["color"])
     ax.hlines(base, x[0], first, color=draw.INK, linewidth=1.2)
-    for label, drop in {"as before": 0.0, **drops}.items():
+    ax.hlines([base * (1 - drop) for drop in (0.0, *drops.values())], first, last, color=draw.INK, linewidth=1.2,
+              linestyle=(0, (4, 2)))  # fmt: skip
+    for label, drop in drops.items():
         level = base * (1 - drop)
-        ax.hlines(level, first, last, color=draw.INK, linewidth=1.2, linestyle=(0, (4, 2)))
         ax.annotate(label, (last, level), (3, 0), textcoords="offset points", va="center", fontsize=7.5, bbox=_PALE)
     draw.dates(ax)
 
@@ -415,15 +416,11 @@ def decides(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 def losses_by_peril(ax: Axes, parts: pd.DataFrame) -> None:
-    """Stacked bars, one a site (row, its index names it), a piece a peril (column), in thousands of the frame's unit."""
-    hatches = ("", "", "xxxx", "....", "////", "")
+    """Stacked bars, one a site (row, named by the index), a piece a peril (column), in thousands of the frame's unit."""
     place, left = -np.arange(len(parts), dtype=float), np.zeros(len(parts))
     for nth, peril in enumerate(parts):
         wide = parts[peril].to_numpy(dtype=float) / 1000
-        ax.barh(
-            place, wide, left=left, height=0.72, label=str(peril), color=draw.style(nth)["color"],
-            hatch=hatches[nth % 6], edgecolor="white", linewidth=0,
-        )  # fmt: skip
+        ax.barh(place, wide, left=left, height=0.72, label=str(peril), color=draw.style(nth)["color"])
         left += wide
     ax.set_yticks(place, [str(name) for name in parts.index])
     ax.set_ylim(-len(parts) + 0.4, 0.6)
@@ -434,7 +431,7 @@ def losses_by_peril(ax: Axes, parts: pd.DataFrame) -> None:
 def tornado(ax: Axes, swings: pd.DataFrame, centre: float) -> None:
     """What an outcome is with one input at either end, the widest on top: bars from the centre, in thousands.
 
-    swings: columns name, at_low, at_high, widest first. A hollow bar is the low end of the input, a filled one the high.
+    swings: columns name, at_low, at_high, widest first. Hollow bar: the low end of the input; filled: the high one.
     """
     place = -np.arange(len(swings), dtype=float)
     blue = draw.COLOURS["blue"]

@@ -26,12 +26,15 @@ import pandas as pd
 
 from wattshift import costlaws, mining
 from wattshift.refusal import Refusal
+from wattshift.sites import Panel, utility
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["rationing", "cut-off", "licence", "charge", "forced sale"]
 Fee = Literal["topped up", "maximum", "minimum"]
 
 KWH_PER_MW_DAY = 24_000.0
+CROWDED, FREE = 0.10, 0.001  # of the mean load: where the scale of the mining load ends
+EFFICIENCY_FACTOR = 1.4  # one standard deviation of what a country's machines drew, against the assumed figure
 MOST_SHOCKS = 12  # 4,096 subsets: beyond, the exact attribution is slow and nobody reads it
 
 
@@ -103,6 +106,7 @@ class Assumed:
     no_surplus  : share of hours without surplus power once miners may buy nothing else, from the law on
     sold        : share of coins that has to be sold at home from `sold_from` on (a half, by press reports of the law)
     discount    : on coins sold so
+    cut_until   : day on which power came back after the cut-off; None: when the order ended, as the table has it
     """
 
     rationed: float = 0.3
@@ -112,6 +116,7 @@ class Assumed:
     sold: float = 0.5
     sold_from: str = "2024-01-01"
     discount: float = 0.02
+    cut_until: str | None = None
 
 
 def progressive_fee(power_price: float, most: float, least: float, rule: Fee = "topped up") -> float:
@@ -154,26 +159,26 @@ def kazakh_shocks(
     table = "mining_regulation_events "
     shocks = [
         Shock("rationing", "rationing", start["E011"], start["E019"], assumed.rationed,
-              source=table + "E011, E019", assumed=f"{assumed.rationed:.0%} of hours lost"),
+              source=table + "E011, E019", assumed="the share of hours"),
         Shock("flat fee", "charge", start["E016"], in_force["E027"], flat,
               source=table + "E016; industrial_power_prices"),
         Shock("internet cut", "cut-off", start["E018"] + noon, end["E018"] + noon, hits=("mining", "hosting"),
-              source=table + "E018", assumed="back at noon of the last day"),
-        Shock("cut-off", "cut-off", start["E019"], end["E019"] + day, source=table + "E019",
-              assumed="power back when the order ends"),
+              source=table + "E018", assumed="the hour of its end"),
+        Shock("cut-off", "cut-off", start["E019"],
+              pd.Timestamp(assumed.cut_until) if assumed.cut_until else end["E019"] + day,
+              source=table + "E019", assumed="the day on which power came back"),
         Shock("progressive fee", "charge", in_force["E027"], None, stepped,
-              source=table + "E027; industrial_power_prices", assumed=f"{assumed.fee} between the two known points"),
+              source=table + "E027; industrial_power_prices", assumed="its course between two known points"),
         Shock("surplus power only", "rationing", in_force["E037"], None, assumed.no_surplus,
               source=table + "E037; kazakhstan_timeline 2022-12",
-              assumed=f"no surplus in {assumed.no_surplus:.0%} of hours"),
+              assumed="the share of hours"),
         Shock("forced sale", "forced sale", pd.Timestamp(assumed.sold_from), None, assumed.sold, assumed.discount,
-              source="no table",
-              assumed=f"{assumed.sold:.0%} of coins, {assumed.discount:.0%} below the price, from {assumed.sold_from}"),
+              source="no table", assumed="all of it"),
     ]  # fmt: skip
     if assumed.idle_months:
         back = in_force["E037"] + pd.DateOffset(months=assumed.idle_months)
         shocks.insert(5, Shock("licence", "licence", in_force["E037"], back, source=table + "E037",
-                               assumed=f"idle for {assumed.idle_months} months"))  # fmt: skip
+                               assumed="the months idle"))  # fmt: skip
     return shocks
 
 
@@ -434,6 +439,27 @@ def crowding(
         low, high = (float(load[name]),) * 2 if name in load.index else (0.0, float(load.get("Other", np.nan)))
         found.append((low / whole, high / whole, name in load.index))
     return pd.DataFrame(found, columns=["low", "high", "listed"], index=pd.Index(iso3, name="iso3"))
+
+
+def with_mining_load(panel: Panel, crowd: pd.DataFrame) -> Panel:
+    """A panel with one more criterion, "mining load": mining over the mean load of the country, free of it is best.
+
+    crowd : a row a site of the panel, in its order, index legal orders (iso3), columns as `crowding` gives them. On a
+    logarithmic scale from `CROWDED` (0) to `FREE` (1), the anchors of one site's own share. Where nobody counted, the
+    range between the bounds. The error of a count is that of the assumed efficiency: a factor of `EFFICIENCY_FACTOR`.
+    """
+    ends = crowd[["high", "low"]].clip(lower=FREE).to_numpy(dtype=float).T
+    worse, better = (utility(side, "log", CROWDED, FREE) for side in ends)
+    counted = crowd["listed"].to_numpy(dtype=bool)
+    error = math.log(EFFICIENCY_FACTOR) / math.log(CROWDED / FREE)
+    orders = panel.source.max() + 1 + pd.factorize(np.asarray(crowd.index))[0]
+    more = (
+        np.where(counted, worse, np.nan), np.where(counted, error, np.nan), np.where(counted, np.nan, worse),
+        np.where(counted, np.nan, better), orders,
+    )  # fmt: skip
+    old = (panel.value, panel.error, panel.low, panel.high, panel.source)
+    value, sd, low, high, source = (np.column_stack(pair) for pair in zip(old, more, strict=True))
+    return Panel(panel.sites, (*panel.criteria, "mining load"), value, sd, low, high, source, panel.left_out)
 
 
 def reconcile(
