@@ -93,6 +93,20 @@ def test_lower_bounds_and_exact_weights_leave_a_smaller_simplex():
         close(drawn[:, place], base + 0.7 / 3, 0.49 / 18)
 
 
+def test_families_share_before_their_members_do():
+    # U even over two families; of the second, V of it goes to b: E[UV] = 1/4 and E[(UV)²] = 1/9
+    drawn = smaa.by_family(
+        ("b", "a", "c"), {"x": ("a",), "y": ("b", "c"), "z": ("d",)}, 20_000, np.random.default_rng(9)
+    )
+    assert drawn.sum(axis=1) == pytest.approx(1, abs=1e-12)
+    close(drawn[:, 1], 1 / 2, 1 / 12)
+    close(drawn[:, 0], 1 / 4, 1 / 9 - 1 / 16)
+    with pytest.raises(Refusal, match="it is in none"):
+        smaa.by_family(("a",), {"x": ("b",)}, 5, np.random.default_rng(0))
+    with pytest.raises(Refusal, match="it is in x and y"):
+        smaa.by_family(("a",), {"x": ("a",), "y": ("a",)}, 5, np.random.default_rng(0))
+
+
 def test_a_sliver_is_walked_as_well_as_sorted_out():
     # long in some directions, a thousandth wide in another: sorting out is exact and takes 3 in 10,000 draws
     told = smaa.preferences(["a > b > c", "0.1 <= d <= 0.101", "e <= 0.3"], NINE[:6])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -223,6 +223,27 @@ def weights(told: Preferences, n: int, rng: np.random.Generator) -> Floats:
         if count < ACCEPTED * drawn:
             return hit_and_run(told, n, rng)
     return np.concatenate(kept)[:n]
+
+
+def by_family(
+    criteria: Sequence[str], families: Mapping[str, Sequence[str]], n: int, rng: np.random.Generator
+) -> Floats:
+    """n weights, even over the families and then even within each; shape (n, C).
+
+    Even weights favour what has been cut into many criteria; these give it its share once. A family of none of the
+    criteria is left aside. Raises Refusal for a criterion in no family, or in two.
+    """
+    of = [[name for name, members in families.items() if criterion in members] for criterion in criteria]
+    for criterion, found in zip(criteria, of, strict=True):
+        if len(found) != 1:
+            raise Refusal(f"{criterion} has to be in one family; it is in {' and '.join(found) or 'none'}.")
+    made = rng.standard_exponential((n, len(of)))
+    names = sorted({found[0] for found in of})
+    share = rng.dirichlet(np.ones(len(names)), n)
+    for place, name in enumerate(names):
+        inside = np.array([found[0] == name for found in of])
+        made[:, inside] *= (share[:, place] / made[:, inside].sum(axis=1))[:, None]
+    return made
 
 
 @dataclass(frozen=True, slots=True)
