@@ -24,7 +24,9 @@ Floats = npt.NDArray[np.float64]
 Caps = float | Mapping[str, float]
 
 LEVEL = 0.95
-GAP = 1e-5  # how far the linear programme may end from the true minimum, as a share of the worst site's tail
+SLACK = 1e-7  # what the linear programme may be off by, as a share of the worst site's tail
+TIE = 1e-5  # worth of a dollar of margin against one of tail: of mixes with the same tail, the richer
+START = 2  # so many times the worst share of draws are in play when the programme starts
 
 # ---------------------------------------------------------------- the tail
 
@@ -61,16 +63,6 @@ def tail_error(losses: npt.ArrayLike, level: float = LEVEL) -> Floats:
     return np.asarray(terms.std(axis=0, ddof=1) / np.sqrt(len(terms)))
 
 
-def tail_by_site(losses: pd.DataFrame, weights: Mapping[str, float], level: float = LEVEL) -> pd.Series[float]:
-    """What each site loses on average in the worst years of the *mix*, USD per MW-year of that site.
-
-    Times the weights it sums to the mix's CVaR (Euler's allocation, Tasche 1999). As a function of other weights the
-    same sum is never above their CVaR: that is the cut with which `frontier` works.
-    """
-    matrix, sites = _matrix(losses)
-    return pd.Series(_slope(matrix, _shares(weights, sites), level), index=sites)
-
-
 def _worst(n: int, level: float) -> float:
     """How many of n draws are the worst share, a whole number where it should be one."""
     if not 0 <= level < 1:
@@ -81,16 +73,6 @@ def _worst(n: int, level: float) -> float:
             f"{n:,} draws have no worst {1 - level:.3g} of them to average; take more draws or a lower level."
         )
     return worst
-
-
-def _slope(matrix: Floats, weights: Floats, level: float) -> Floats:
-    """Mean loss of every site over the worst draws of the mix: a subgradient of its CVaR. matrix (n, S), (S,)."""
-    worst = _worst(len(matrix), level)
-    whole = int(np.ceil(worst)) - 1
-    mixed = matrix @ weights
-    order = np.argpartition(-mixed, whole)
-    total: Floats = matrix[order[:whole]].sum(axis=0) + (worst - whole) * matrix[order[whole]]
-    return total / worst
 
 
 # ---------------------------------------------------------------- concentration
@@ -198,106 +180,92 @@ def frontier(
     spaced from that of the smallest tail (the larger where several mixes have it) to the largest that the caps allow;
     one point where the two are one.
 
-    The programme is solved in its dual form, with a variable for each site instead of one for each draw: CVaR is the
-    largest of all means over a worst share of draws, and only the few that bind are ever written down, each found as
-    the slope at the last solution (Kelley 1960; Kuenzi-Bay & Mayer 2006). It is the same optimum, on all draws, to
-    within GAP; a mix chosen on some draws looks better on them than it is: score it on others.
+    The programme is exact on all draws, though most never enter it: a year that is not among the worst of the mix costs
+    nothing, so only years that are, or were on the way, get a variable. A mix chosen on some draws looks better on
+    them than it is: score it on others.
 
     Raises Refusal where caps leave part of the money uninvested, and for names or numbers that cannot be.
     """
     matrix, sites = _matrix(losses)
     named = _orders(orders, sites)
-    limits = _limits(sites, named, cap_site, cap_order)
-    if points < 2:
-        raise Refusal(f"a frontier has at least two points; given {points}.")
-    expected = _margins(margins, sites) - matrix.mean(axis=0)
-    search = _Search(matrix, expected, limits, level)
-    safest, best = search.safest(), search.largest_margin()
-    low = float(expected @ safest)
-    found = [safest]
-    if best - low > 1e-4 * search.scale:
-        found += [search.at_margin(least) for least in np.linspace(low, best, points)[1:]]
-    weights = pd.DataFrame(found, columns=sites)
-    return Frontier(weights, score(losses, margins, weights, level))
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """Caps as the linear programme takes them: upper ends of the weights (S,), and rows @ weights <= most."""
-
-    upper: Floats
-    rows: Floats
-    most: Floats
-
-
-def _limits(sites: list[str], named: pd.Series[str], cap_site: Caps, cap_order: Caps) -> _Limits:
-    upper = _caps(cap_site, sites, "site")
     groups = list(dict.fromkeys(named))
-    most = _caps(cap_order, groups, "legal order")
-    rows = np.array([named.to_numpy() == group for group in groups], dtype=float)
+    upper, most, rows = (
+        _caps(cap_site, sites, "site"),
+        _caps(cap_order, groups, "legal order"),
+        np.array([named == group for group in groups], dtype=float),
+    )
     room = float(np.minimum(rows @ upper, most).sum())
     if room < 1 - 1e-9:
         raise Refusal(
             f"under these caps at most {room:.4g} of 1 can be invested in {len(sites)} sites of {len(groups)} legal "
             "orders; raise the caps until all of it can."
         )
-    return _Limits(upper, rows, most)
+    if points < 2:
+        raise Refusal(f"a frontier has at least two points; given {points}.")
+    expected = _margins(margins, sites) - matrix.mean(axis=0)
+    programme = _Programme(matrix, expected, upper, rows, most, level)
+    safest, best = programme.smallest_tail(), programme.largest_margin()
+    low = float(expected @ safest)
+    found = [safest]
+    if best - low > 1e-4 * programme.scale:
+        found += [programme.smallest_tail(least) for least in np.linspace(low, best, points)[1:]]
+    weights = pd.DataFrame(found, columns=sites)
+    return Frontier(weights, score(losses, margins, weights, level))
 
 
-class _Search:
-    """One linear programme in (weights, t) whose cuts t >= slope @ weights pile up from solution to solution."""
+class _Programme:
+    """The linear programme in its dual form, in units of the worst site's tail.
 
-    def __init__(self, matrix: Floats, expected: Floats, limits: _Limits, level: float) -> None:
+    The dual of Rockafellar and Uryasev's programme gives each draw a probability p of at most one over the number of
+    worst draws (CVaR is the largest mean under such p), each cap and the margin a price. It has one row a site: mean
+    loss under p, plus the prices of its caps, less that of its margin, is no less than nu. The weights are the prices
+    of these rows. A draw that is not among the worst of the mix has p = 0, so only some draws play; the worse ones that
+    an answer shows join, until there are none.
+    """
+
+    def __init__(
+        self, matrix: Floats, expected: Floats, upper: Floats, rows: Floats, most: Floats, level: float
+    ) -> None:
         self.scale = float(np.abs(tail(matrix, level)).max()) or 1.0
-        self.matrix, self.expected, self.limits, self.level = matrix / self.scale, expected / self.scale, limits, level
-        sites = len(expected)
-        corners = np.vstack([np.eye(sites), np.full(sites, 1 / sites)])
-        self.cuts = [_slope(self.matrix, corner, level) for corner in corners]
-
-    def safest(self) -> Floats:
-        """The mix with the smallest tail; of several such, the one with the largest expected margin."""
-        least = self._refine(self._of_tail, np.empty((0, len(self._of_tail))), np.empty(0))[-1]
-        return self._refine(-self._of_margin, self._of_tail[None], np.array([least + GAP]))[:-1]
-
-    def at_margin(self, least: float) -> Floats:
-        """The smallest tail with an expected margin of at least `least` (USD)."""
-        return self._refine(self._of_tail, -self._of_margin[None], np.array([1e-9 - least / self.scale]))[:-1]
+        self.matrix, self.expected = matrix / self.scale, expected / self.scale
+        self.upper, self.rows, self.most = upper, rows, most
+        self.level, self.worst = level, _worst(len(matrix), level)
+        even = self.matrix.mean(axis=1)
+        self.playing = even >= np.sort(even)[-min(len(even), int(np.ceil(START * self.worst)))]
 
     def largest_margin(self) -> float:
         """The largest expected margin that the caps allow, USD."""
         best = optimize.linprog(
-            -self.expected, A_ub=self.limits.rows, b_ub=self.limits.most, A_eq=np.ones((1, len(self.expected))),
-            b_eq=[1.0], bounds=[(0.0, cap) for cap in self.limits.upper],
+            -self.expected, A_ub=self.rows, b_ub=self.most, A_eq=np.ones((1, len(self.expected))), b_eq=[1.0],
+            bounds=[(0.0, cap) for cap in self.upper],
         )  # fmt: skip
         return -self.scale * float(best.fun)
 
-    @property
-    def _of_tail(self) -> Floats:
-        return np.append(np.zeros(len(self.expected)), 1.0)
-
-    @property
-    def _of_margin(self) -> Floats:
-        return np.append(self.expected, 0.0)
-
-    def _refine(self, aim: Floats, row: Floats, most: Floats) -> Floats:
-        """Solve, cut where the true tail lies above t, and again, until it does no longer; gives (weights, t)."""
-        limits, sites = self.limits, len(self.expected)
+    def smallest_tail(self, least: float | None = None) -> Floats:
+        """Weights with the smallest tail and an expected margin of at least `least` (USD; None: any)."""
+        sites, aim = len(self.expected), 0.0 if least is None else least / self.scale - SLACK
+        priced = np.hstack([np.ones((sites, 1)), -np.eye(sites), -self.rows.T, self.expected[:, None]])
+        worth = np.concatenate([[1.0], -self.upper, -self.most, [aim]])  # of nu, the caps' prices and the margin's
         while True:
-            slopes = np.hstack([np.array(self.cuts), np.full((len(self.cuts), 1), -1.0)])
-            caps = np.hstack([limits.rows, np.zeros((len(limits.rows), 1))])
+            draws = self.matrix[self.playing]
             solved = optimize.linprog(
-                aim, A_ub=np.vstack([caps, row, slopes]),
-                b_ub=np.concatenate([limits.most, most, np.zeros(len(slopes))]),
-                A_eq=np.append(np.ones(sites), 0.0)[None], b_eq=[1.0],
-                bounds=[*((0.0, cap) for cap in limits.upper), (None, None)],
+                np.concatenate([np.zeros(len(draws)), -worth]), A_ub=np.hstack([-draws.T, priced]),
+                b_ub=-TIE * self.expected, A_eq=np.append(np.ones(len(draws)), np.zeros(len(worth)))[None], b_eq=[1.0],
+                bounds=[
+                    *[(0.0, 1 / self.worst)] * len(draws), (None, None), *[(0.0, None)] * (len(worth) - 2),
+                    (0.0, None if least is not None else 0.0),
+                ],
             )  # fmt: skip
             if solved.status != 0:
                 raise ArithmeticError(f"the linear programme of the frontier gave no answer: {solved.message}")
-            slope = _slope(self.matrix, solved.x[:sites], self.level)
-            if slope @ solved.x[:sites] - solved.x[-1] <= GAP:
-                held = np.where(solved.x[:sites] < 1e-7, 0.0, solved.x[:sites])
-                return np.append(held / held.sum(), solved.x[-1])
-            self.cuts.append(slope)
+            held: Floats = -np.asarray(solved.ineqlin.marginals, dtype=float)
+            held[held < SLACK] = 0.0
+            held /= held.sum()
+            mixed = self.matrix @ held
+            late = (mixed >= np.quantile(mixed, self.level, method="inverted_cdf")) & ~self.playing
+            if not late.any() or tail(mixed, self.level) - TIE * self.expected @ held + solved.fun <= 10 * SLACK:
+                return held
+            self.playing |= late
 
 
 # ---------------------------------------------------------------- keep some, move some
