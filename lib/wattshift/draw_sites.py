@@ -189,21 +189,32 @@ def known(ax: Axes, years: pd.DataFrame, ages: pd.DataFrame) -> None:
 def frontier(ax: Axes, alone: pd.DataFrame, mixes: Mapping[str, pd.DataFrame], named: str | None = None) -> None:
     """Single sites as hollow dots and mixes as lines, expected margin over CVaR, in thousands of the frames' unit.
 
-    alone, mixes: columns margin and cvar, as `portfolio.score` gives them; the index of `alone` names the sites. Written
-    on: the sites with the largest margin and the smallest and largest tail, and `named`.
+    alone, mixes: columns margin and cvar, as `portfolio.score` gives them; the index of `alone` names the sites. The
+    best in the mean, the smallest tail and `named` are named; sites far worse than both lines are counted at the edge.
     """
-    draw.dots(ax, alone["cvar"] / 1000, alone["margin"] / 1000, index=2, hollow=True)
-    ends = [alone["margin"].idxmax(), alone["cvar"].idxmin(), alone["cvar"].idxmax(), named]
-    for place, site in enumerate(dict.fromkeys(str(end) for end in ends if end is not None)):
-        right = alone.loc[site, "cvar"] > (alone["cvar"].min() + alone["cvar"].max()) / 2
-        ax.annotate(
-            site, (alone.loc[site, "cvar"] / 1000, alone.loc[site, "margin"] / 1000), (-5 if right else 5, (4, -9)[place % 2]),
-            textcoords="offset points", ha="right" if right else "left", fontsize=7.5, color=draw.INK,
-        )  # fmt: skip
+    x, y = alone["cvar"] / 1000, alone["margin"] / 1000
+    right = max(float(found["cvar"].max()) / 1000 for found in mixes.values())
+    low = min(float(found["margin"].min()) / 1000 for found in mixes.values())
+    seen = (x <= max(1.5 * right, float(x.min()))) & (y >= low - 1.5 * max(float(y.max()) - low, 1e-3))
+    draw.dots(ax, x[seen], y[seen], index=2, hollow=True)
+    lines = {}
     for place, (name, found) in enumerate(mixes.items()):
-        look = draw.style(place)
-        ax.plot(found["cvar"] / 1000, found["margin"] / 1000, marker="o", markersize=3, label=name, **look)
-    ax.legend(loc="lower left")
+        (line,) = ax.plot(found["cvar"] / 1000, found["margin"] / 1000, marker="o", markersize=3, **draw.style(place))
+        lines[line] = name
+    ax.margins(x=0.08, y=0.12)
+    ends = [y.idxmax(), x.idxmin(), *([named] if named else [])]
+    for place, site in enumerate(dict.fromkeys(map(str, ends))):
+        if seen[site]:
+            ax.annotate(
+                site, (x[site], y[site]), (0, (7, -7, -15)[place]), textcoords="offset points", fontsize=7.5,
+                ha="right" if x[site] > sum(ax.get_xlim()) / 2 else "left", va="center", color=draw.INK,
+            )  # fmt: skip
+    if not seen.all():
+        ax.annotate(
+            f"{(~seen).sum()} sites beyond this corner", (0.99, 0.03), xycoords="axes fraction", ha="right",
+            fontsize=7.5, color=draw.MUTED,
+        )  # fmt: skip
+    ax.legend(lines.keys(), lines.values(), loc="upper center", bbox_to_anchor=(0.5, -0.2))
     draw.thousands(ax, "x")
     draw.thousands(ax)
 
@@ -212,11 +223,11 @@ def split(ax: Axes, runs: Mapping[str, pd.DataFrame]) -> None:
     """The tail against the share moved (`portfolio.split`), in thousands; straight and thin: no gain from splitting."""
     lines = {}
     for place, (name, run) in enumerate(runs.items()):
-        (line,) = ax.plot(run["share"], run["cvar"] / 1000, **draw.style(place))
+        share, tail = run["share"].to_numpy(dtype=float), run["cvar"].to_numpy(dtype=float) / 1000
+        (line,) = ax.plot(share, tail, **draw.style(place))
         lines[line] = name
-        ax.plot(run["share"], run["alone"] / 1000, color=line.get_color(), linewidth=0.7)
-        best = run["cvar"].idxmin()
-        ax.plot(run["share"][best], run["cvar"][best] / 1000, "o", color=line.get_color(), markersize=5)
+        ax.plot(share, run["alone"] / 1000, color=line.get_color(), linewidth=0.7)
+        ax.plot(share[tail.argmin()], tail.min(), "o", color=line.get_color(), markersize=5)
     draw.percent(ax, "x")
     draw.thousands(ax)
     ax.set_ylim(bottom=0)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from wattshift import hazards, mining
+from wattshift import gates, hazards, mining
 from wattshift.bottomup import STATED, Input
 from wattshift.hazards import COUNTED, PERILS, Rates
 from wattshift.portfolio import tail, tail_error
@@ -42,31 +42,24 @@ RIG_AGES = 40
 
 # What no table holds: name, low, high, unit, meaning, why.
 ASSUMED = (
-    ("opex", 0.005, 0.015, "USD/kWh", "staff, rent and repairs of a mine", "one cent in the report on halvings"),
-    ("rig_share", 0.6, 0.8, "share", "rigs in the capital of a mine", "rigs at about 12 USD per TH/s"),
-    ("rig_life", 3, 5, "years", "life of a rig", "four years in the report on halvings"),
-    ("rig_resale", 0.3, 0.7, "share", "price of used rigs over written-down worth", "many sell at once"),
+    ("opex", 0.005, 0.015, "USD/kWh", "staff, rent, repairs of a mine", "one cent in the report on halvings"),
+    ("rig_share", 0.6, 0.8, "", "rigs in the capital of a mine", "rigs at about 12 USD per TH/s"),
+    ("rig_life", 3, 5, "years", "life of a rig", "four in the report on halvings"),
+    ("rig_resale", 0.3, 0.7, "", "used rigs, of their written-down worth", "many sell at once"),
     ("move_cost", 20_000, 100_000, "USD/MW", "rigs taken down, sent, put up", "some 300 rigs per MW"),
     ("mine_months", 3, 9, "months", "a lost mine is built anew", "containers and rigs are bought ready"),
-    ("hosting_costs", 0.1, 0.3, "of rent", "what a data centre costs to run", "its tenant pays the power"),
-    ("pass_through", 0.8, 1.0, "share", "dearer power that the tenant pays", "such leases are often triple net"),
-    ("penalty", 0.0, 2.0, "x rent", "penalty beside the rent of the time lost", "the contracts are not public"),
-    ("hosting_cut", 0.0, 0.5, "share", "rationed days that reach a data centre", "the dated cuts named miners"),
-    ("backup", 0.8, 1.0, "share", "minutes without grid that it bridges itself", "batteries and diesel"),
-    ("local_mining", 0.0, 0.5, "share", "margin of a mine in local money", "coins are paid abroad, save forced sales"),
-    ("local_hosting", 0.0, 1.0, "share", "margin of a data centre in local money", "depends on the tenant"),
-    ("locked_months", 6, 18, "months", "margin that cannot leave the country", "insurers wait months before they pay"),
-    (
-        "locked_lost",
-        0.1,
-        0.5,
-        "share",
-        "of locked margin, lost by devaluation",
-        "refused when money is weak",
-    ),
-    ("war_damage", 0.1, 0.6, "share", "plant that a war event destroys", "most damage is partial"),
+    ("hosting_costs", 0.1, 0.3, "of rent", "running a data centre", "its tenant pays the power"),
+    ("pass_through", 0.8, 1.0, "", "dearer power that the tenant pays", "such leases are often triple net"),
+    ("penalty", 0.0, 2.0, "x rent", "penalty beside the rent of lost time", "the contracts are not public"),
+    ("hosting_cut", 0.0, 0.5, "", "rationed days that reach hosting", "the dated cuts named miners"),
+    ("backup", 0.8, 1.0, "", "outages that hosting bridges itself", "batteries and diesel"),
+    ("local_mining", 0.0, 0.5, "", "local money in a mine's margin", "coins are paid abroad"),
+    ("local_hosting", 0.0, 1.0, "", "local money in hosting's margin", "depends on the tenant"),
+    ("locked_months", 6, 18, "months", "margin that cannot leave", "insurers wait before they pay"),
+    ("locked_lost", 0.1, 0.5, "", "of locked margin, lost by devaluation", "refused when money is weak"),
+    ("war_damage", 0.1, 0.6, "", "plant that a war event destroys", "most damage is partial"),
     ("war_months", 6, 18, "months", "a damaged site stands still", "transformers take long"),
-    ("tariff_years", 2, 8, "years", "a step of a tariff lasts", "one dated step lasted three months, most stand"),
+    ("tariff_years", 2, 8, "years", "a step of a tariff lasts", "one lasted three months, most stand"),
 )
 PRICE_REACH = 0.25  # USD/kWh either side of the price paid, in which the risk premium is looked for
 PRICE_STEPS = 101
@@ -311,7 +304,7 @@ def assumptions(engineering: pd.DataFrame, idle: tuple[float, float]) -> tuple[I
     said = "; ".join(dict.fromkeys(pue["publisher"])), str(build["publisher"].iloc[0])
     months = float(build["low"].iloc[0]), float(build["high"].iloc[0])
     counted = (
-        Input("idle_months", *idle, "months", "rigs stand still after a ban", "network after China's ban of 2021"),
+        Input("idle_months", *idle, "months", "rigs stand still after a ban", "network after China's ban, 2021"),
         Input("build_months", *months, "months", "a lost data centre is built anew", said[1]),
         Input("pue", float(pue["value"].min()), float(pue["value"].max()), "ratio", "PUE of the data centre", said[0]),
     )
@@ -618,15 +611,20 @@ def known_prices(
     place  : a row of site_candidates (iso3, region, point); country : its name in electricity_price_points
     prices : industrial_power_prices; points : electricity_price_points; as_of : ISO day, later rows are left out
 
-    A row: kind, value, unit, date, source_kind, source, note. Taxes and levies are no prices, household tariffs say
-    nothing of a site, and rows of another part of the country are not of this place: all three are left out.
+    A row: kind, value, unit, date, when (as far as the date is known), source_kind, source. Taxes and levies are no
+    prices, household tariffs say nothing of a site, and rows of another part of the country are not of this place: all
+    three are left out.
     """
     own = _of_place(prices, place).rename(columns={"price_kind": "kind", "period": "date"})
+    yearly = (own["period_kind"] == "year") | ((own["period_kind"] == "point") & (own["date"].dt.month == 1))
+    own = own.assign(date_precision=np.where(yearly, "year", "month"))  # a point of January may be one of the year
     single = points[(points["country"] == country) & ~points["item"].str.startswith("RESIDENTIAL")]
     single = single[single["area"].isna() | single["area"].isin([place["region"], place["point"]])]
     single = single.rename(columns={"item": "kind", "source_ref": "source"}).assign(source_kind="quoted")
-    columns = ["kind", "value", "unit", "date", "source_kind", "source", "note"]
+    single["date_precision"] = single["date_precision"].replace("quarter", "month")
+    columns = ["kind", "value", "unit", "date", "date_precision", "source_kind", "source"]
     rows = pd.concat([own.reindex(columns=columns), single.reindex(columns=columns)], ignore_index=True)
+    rows["when"] = [gates.dated(*row) for row in rows[["date", "date_precision"]].itertuples(index=False)]
     newest = rows[rows["date"] <= pd.Timestamp(as_of)].sort_values("date").groupby("kind", sort=False).tail(1)
     return newest.sort_values("date", ascending=False, ignore_index=True)
 
