@@ -205,3 +205,26 @@ def test_a_replay_adds_up_to_its_margins():
     assert [line.get_ydata()[-1] for line in left.lines] == [3.0, 1.5]
     assert [bar.get_width() for bar in right.patches] == [1.2, 0.3]
     plt.close(fig)
+
+
+# ---------------------------------------------------------------- criteria
+
+
+def test_correlations_show_the_lower_half_once(ax):
+    names = ["voice", "stability", "law"]
+    table = pd.DataFrame([[1, 0.5, -0.25], [0.5, 1, 0.75], [-0.25, 0.75, 1]], names, names)
+    draw_sites.correlations(ax, table)
+    assert sorted(text.get_text() for text in ax.texts) == ["0.50", "0.75", "−0.25"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == names[1:]
+    assert [label.get_text() for label in ax.get_xticklabels()] == names[:-1]
+
+
+def test_an_unknown_utility_is_hatched_and_shows_its_range(ax):
+    frame = lambda cells: pd.DataFrame(cells, ["FI", "BR"], ["carbon", "measures"])  # noqa: E731
+    value, error = frame([[0.93, 0.67], [0.9, np.nan]]), frame([[0.04, 0.1], [0.04, np.nan]])
+    low, high = frame([[np.nan, np.nan], [np.nan, 1 / 3]]), frame([[np.nan, np.nan], [np.nan, 1.0]])
+    draw_sites.utilities(ax, value, error, low, high)
+    texts = {text.get_position(): text.get_text() for text in ax.texts}
+    assert texts == {(0, 0): "0.93±0.04", (1, 0): "0.67±0.10", (0, 1): "0.90±0.04", (1, 1): "0.33–1.00"}
+    hatched = [patch for patch in ax.patches if patch.get_hatch()]
+    assert [patch.get_xy() for patch in hatched] == [(0.5, 0.5)]
