@@ -228,3 +228,30 @@ def test_an_unknown_utility_is_hatched_and_shows_its_range(ax):
     assert texts == {(0, 0): "0.93±0.04", (1, 0): "0.67±0.10", (0, 1): "0.90±0.04", (1, 1): "0.33–1.00"}
     hatched = [patch for patch in ax.patches if patch.get_hatch()]
     assert [patch.get_xy() for patch in hatched] == [(0.5, 0.5)]
+
+
+# ---------------------------------------------------------------- ranks
+
+
+def test_a_share_of_ranks_stands_where_it_was_found(ax):
+    shares = pd.DataFrame([[0.996, 0.004], [0.004, 0.996]], index=["Here", "There"], columns=[1, 2])
+    draw_sites.acceptability(ax, shares)
+    written = {text.get_position(): text.get_text() for text in ax.texts}
+    assert written == {(0, 0): "100", (1, 1): "100"}  # under half a per cent is blank
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Here", "There"]
+
+
+def test_what_decides_stands_on_top_in_the_colour_of_its_kind(ax):
+    rows = pd.DataFrame(
+        {
+            "name": ["weight of a", "error of b", "weight of c"], "kind": ["weights", "errors", "weights"],
+            "total": [0.6, 0.3, 0.1], "total_give": [0.1, 0.1, 0.05], "first": [0.5, -0.01, 0.1],
+        }
+    )  # fmt: skip
+    draw_sites.decides(ax, rows)
+    bars = {round(bar.get_y() + bar.get_height() / 2): bar for bar in ax.patches}
+    assert [bars[place].get_width() for place in range(3)] == pytest.approx([0.6, 0.3, 0.1])
+    assert bars[0].get_facecolor() == bars[2].get_facecolor() != bars[1].get_facecolor()
+    assert ax.yaxis_inverted()
+    (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
+    assert dots.get_xdata() == pytest.approx([0.5, 0, 0.1])  # an estimate below zero is noise around none
