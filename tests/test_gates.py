@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wattshift import data, gates
+from wattshift import data, gates, sites, smaa
 from wattshift.refusal import Refusal
 
 settings.register_profile("gates", deadline=None, max_examples=25)
@@ -282,13 +282,23 @@ def test_a_higher_threshold_closes_no_more(deaths: int, threshold: int, more: in
     assert set(at_war.out("2025-01-01", threshold)) == ({"N", "S"} if deaths >= threshold else set())
 
 
-@given(st.lists(st.floats(0.001, 1), min_size=4, max_size=4), st.integers(0, 2**32 - 1))
-def test_a_gate_beats_any_weight(weights: list[float], seed: int):
-    """Whatever is preferred, and however good a gated site looks, it is not among those that are ranked."""
-    law = planted(region="Upland")
-    ranked = gates.open_sites(law.sites, law.on("2025-01-01"))
-    values = pd.DataFrame(np.random.default_rng(seed).random((3, 4)), index=law.sites["site_id"])
-    values.loc["N"] = 1.0  # the best there is, on every criterion
-    scores = (values @ (np.array(weights) / sum(weights))).loc[ranked]
-    assert "N" not in scores.index
-    assert list(scores.index) == ["S", "X"]
+@pytest.fixture(scope="module")
+def measured(tables: Tables) -> pd.DataFrame:
+    return sites.measure({name: data.load(name) for name in sites.TABLES}, tables.sites, "2026-07-01")
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=9, max_size=9), st.integers(0, 2**32 - 1))
+def test_a_gate_beats_any_weight(tables: Tables, measured: pd.DataFrame, shares: list[float], seed: int):
+    """Whatever is preferred, and were it the best on every criterion, a gated site is in no ranking, and moves none."""
+    found = tables.on("2026-07-01")
+    passing, shut = gates.open_sites(tables.sites, found), list(gates.closed_by(tables.sites, found))
+    best = measured.copy()
+    best.loc[best["site_id"].isin(shut), "value"] = best["best"]
+    best.loc[best["site_id"].isin(shut), "error"] = 0.0
+    weights = np.tile(np.array(shares) / sum(shares), (50, 1))
+    ranked, again = (
+        smaa.rank(sites.panel(frame, passing), weights, np.random.default_rng(seed)) for frame in (measured, best)
+    )
+    assert ranked.sites == tuple(passing)
+    assert not set(ranked.sites) & set(shut)
+    np.testing.assert_array_equal(ranked.acceptability, again.acceptability)

@@ -175,7 +175,7 @@ def _from_event(site: Row, event: Row, ours: pd.DataFrame, day: pd.Timestamp) ->
 
     state = f"ended on {dated(end)}" if over else f"in force from {dated(starts)} only" if waits else where
     if event.kind == "sanctions":
-        lift = "repeal or delisting by whoever imposed it, or a licence from them that names the site's owner and host"
+        lift = "repeal or delisting, or a licence of whoever imposed it for the site's owner and host"
         yield fact("sanctions", here and not over and not waits, state, lift)
     if event.kind in _BANS and (here or named or where.startswith("covers")):
         until = f"its end on {dated(end)}, or its repeal" if pd.notna(end) else "its repeal; it states no end"
@@ -189,7 +189,7 @@ def _from_event(site: Row, event: Row, ours: pd.DataFrame, day: pd.Timestamp) ->
         after = state if over or waits else later
         yield fact("ban", False, f"{what}, no ban of the business" + (f"; {after}" if after else ""), "")
     if event.kind == "conflict" and at_site:
-        lift = "a row that ends it: the fighting over, and the site open to inspection"
+        lift = "an end of the fighting on record, and the site open to inspection"
         yield fact("conflict", not over, state if over else "at the site, and no row ends it", lift)
         lift = "a settlement of who owns and runs the site that both states and their courts accept"
         yield fact("title", not over, state if over else "the site was taken by force, and no row settles it", lift)

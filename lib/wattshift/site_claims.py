@@ -32,7 +32,7 @@ OPINION, SPEAKER, COPY, PAGES, NO_PAGE, NO_TABLE = (
 ENERGY_MONTH = 5  # a year's electricity is published by the end of May of the next year (Ember)
 BASELINE = (14, 28)  # days before a shutdown, and on either side of it, against which its days are held
 SHRUNK = 0.5  # "considerably", "sharply": to half or less
-_SPEAKERS = ("Putin", "Dorjiyev", "Liu", "Cohen", "BTC KZ's co-founder")  # whose words the articles pass on
+SPEAKERS = ("Putin", "Dorjiyev", "Liu", "Cohen", "BTC KZ's co-founder")  # whose words the articles pass on
 _MINUS = re.compile(r"(?<!\w)-(?=\d)")
 _DOMAIN = re.compile(r"\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b")
 
@@ -144,6 +144,15 @@ def reason(finding: Finding) -> str:
     return head if head in (OPINION, SPEAKER, COPY, PAGES, NO_PAGE) else NO_TABLE
 
 
+def ruled(claim_id: str) -> bool:
+    """Whether a rule on tables stands for a claim, rather than its pages or its being an opinion.
+
+    >>> ruled("KZR-13"), ruled("KZR-33")
+    (True, False)
+    """
+    return claim_id in _RULES
+
+
 # ---------------------------------------------------------------- documents and speakers
 
 
@@ -173,7 +182,7 @@ def pages(claim: Claim[str], sources: pd.DataFrame) -> Pages:
 
 def _speaker(text: str, before: str) -> str:
     """Who says what a sentence says, if it says so; "His" goes back to the sentence before."""
-    named = [name for name in _SPEAKERS if name in text]
+    named = [name for name in SPEAKERS if name in text]
     return before if text.startswith("His ") else named[0] if named else ""
 
 
@@ -267,9 +276,12 @@ def _untestable(found: str, why: str, **numbers: float) -> Finding:
 def _parts(
     held: list[bool], found: str, why: str, *, at_best: Verdict = Verdict.CONFIRMED, **numbers: float
 ) -> Finding:
-    """The verdict on a claim of several parts: all hold (at best so and so), none does, or some do."""
+    """The verdict on a claim of several parts: all hold (at best so and so), none does, or some do.
+
+    numbers : beside those given, failed, how many parts do not hold.
+    """
     verdict = at_best if all(held) else Verdict.PARTLY if any(held) else Verdict.CONTRADICTED
-    return Finding(verdict, found, why, numbers)
+    return Finding(verdict, found, why, {**numbers, "failed": float(len(held) - sum(held))})
 
 
 def _rows(events: pd.DataFrame, nothing: str) -> pd.DataFrame:
@@ -395,8 +407,7 @@ def _restated_price(where: str, iso3: str) -> Callable[[Claim[str], SiteEvidence
         own = known["price_kind"].str.startswith("mining_claimed")
         restated, other = int(own.sum()), known[~own & known["period_kind"].isin(["point", "year"])]
         beside = "; ".join(
-            f"{r.price_kind.replace('_', ' ')} {r.usd_per_kwh:g} USD per kWh ({r.period:%Y-%m})"
-            for r in other.pipe(_each)
+            f"{r.price_kind.replace('_', ' ')} {r.usd_per_kwh:g} USD per kWh ({r.period:%Y})" for r in other.pipe(_each)
         )
         unit = (
             "; the article prints USD per kilowatt, a unit of power: energy is sold per kWh"
@@ -439,12 +450,13 @@ def _large(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
     ranks = ranks[pd.DatetimeIndex(ranks.index).year == 2021]
     if ranks.empty:
         raise _NotKnown("the map of hashrate gave no month of 2021 by then")
-    best = ranks.idxmin()
+    shares = evidence.shares[evidence.shares["country"] == "Kazakhstan"].set_index("month")["share_pct"]
+    best = shares.reindex(ranks.index).idxmax()
     return _parts(
         [bool((ranks <= 3).any())],
-        f"rank {ranks.min()} in {best:%Y-%m}; share {evidence.mapped('Kazakhstan', f'{best:%Y-%m}'):.1f}%",
+        f"rank {ranks[best]} in {best:%Y-%m}; share {evidence.mapped('Kazakhstan', f'{best:%Y-%m}'):.1f}%",
         "one of the largest: among the three largest countries in a month of 2021",
-        rank=float(ranks.min()),
+        rank=float(ranks[best]),
     )
 
 
@@ -923,7 +935,7 @@ def _where(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
 
 
 def _largest(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
-    return _untestable(str(_site(evidence)["note"]).split(",")[0], "none lists the nuclear plants of Europe")
+    return _untestable(str(_site(evidence)["note"]).split(",")[0], "no table lists the nuclear plants of Europe")
 
 
 def _control(claim: Claim[str], evidence: SiteEvidence) -> Finding:
