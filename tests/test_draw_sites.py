@@ -255,3 +255,23 @@ def test_what_decides_stands_on_top_in_the_colour_of_its_kind(ax):
     assert ax.yaxis_inverted()
     (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
     assert dots.get_xdata() == pytest.approx([0.5, 0, 0.1])  # an estimate below zero is noise around none
+
+
+# ---------------------------------------------------------------- losses in dollars
+
+
+def test_a_bar_of_losses_is_as_long_as_its_perils_together(ax):
+    draw_sites.losses_by_peril(ax, pd.DataFrame({"ban": [3_000.0, 0.0], "war": [1_000.0, 500.0]}, index=["A", "B"]))
+    ends = [
+        max(bar.get_x() + bar.get_width() for bar in ax.patches if abs(bar.get_y() + bar.get_height() / 2 - at) < 0.1)
+        for at in (0, -1)
+    ]
+    assert ends == pytest.approx([4.0, 0.5])
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["A", "B"]
+
+
+def test_a_tornado_reaches_from_the_centre_to_both_ends(ax):
+    rows = pd.DataFrame({"name": ["wide", "one-sided"], "at_low": [1_000.0, 4_000.0], "at_high": [9_000.0, 4_500.0]})
+    draw_sites.tornado(ax, rows, centre=4_000.0)
+    spans = [sorted((bar.get_x(), bar.get_x() + bar.get_width())) for bar in ax.patches]
+    assert np.allclose(spans, [[1, 4], [4, 4], [4, 9], [4, 4.5]])
