@@ -451,7 +451,7 @@ def _large(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
     if ranks.empty:
         raise _NotKnown("the map of hashrate gave no month of 2021 by then")
     shares = evidence.shares[evidence.shares["country"] == "Kazakhstan"].set_index("month")["share_pct"]
-    best = shares.reindex(ranks.index).idxmax()
+    best = pd.Timestamp(str(shares.reindex(ranks.index).idxmax()))
     return _parts(
         [bool((ranks <= 3).any())],
         f"rank {ranks[best]} in {best:%Y-%m}; share {evidence.mapped('Kazakhstan', f'{best:%Y-%m}'):.1f}%",
@@ -623,8 +623,8 @@ def _regulation_start(claim: Claim[str], evidence: SiteEvidence) -> Finding:
     strict = _rows(
         evidence.happened("KAZ", "tax", "licence_law", "grid_limit", "power_cut", "ban"), "no Kazakh measure by then"
     )
-    if span is None:
-        raise _NotKnown("the claim names no month")
+    if span is None or span.last > evidence.as_of:
+        raise _NotKnown("the month that is claimed was not over by then")
     earlier, within = strict[strict["date"] < span.first], strict[strict["date"].between(span.first, span.last)]
     return _parts(
         [len(within) > 0, len(earlier) == 0],
@@ -856,11 +856,12 @@ def _paralysed(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
 
 
 def _infrastructure(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
-    index = evidence.supply[(evidence.supply["iso3"] == "KAZ") & evidence.supply["metric"].str.contains("index")]
+    index = evidence.supply[evidence.supply["year"] <= gates.newest_year(evidence.as_of)]
+    index = index[(index["iso3"] == "KAZ") & index["metric"].str.contains("index")]
     faults = evidence.happened("KAZ", "blackout", "power_cut")
     listed = "; ".join(f"{row.region} {row.year}: {row.value:g} ({row.unit})" for row in index.pipe(_each))
     return _untestable(
-        f"{listed}; cuts and blackouts: {_said(faults) or 'none'}",
+        f"{listed or 'no index'}; cuts and blackouts: {_said(faults) or 'none'}",
         "no table measures how advanced a grid is; one index of one city, and a list of events, are no measure",
     )
 
@@ -929,7 +930,7 @@ def _where(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
     return _parts(
         [site["iso3"] == "UKR"],
         f"{site['point']}, {site['lat']:.2f}° N, {site['lon']:.2f}° E, country code {site['iso3']}",
-        "the point must carry Ukraine's code; no table holds borders, so the part of the country is not judged",
+        "the point must carry Ukraine's code; no table holds borders to tell which part that is, so partly at best",
         at_best=Verdict.PARTLY,
     )
 
