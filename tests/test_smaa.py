@@ -56,12 +56,13 @@ def test_even_weights_have_the_moments_of_the_simplex(size: int):
         close(column, 1 / size, (size - 1) / (size**2 * (size + 1)))
 
 
+@pytest.mark.parametrize("draw", [smaa.weights, smaa.hit_and_run])
 @pytest.mark.parametrize("size", [3, 9])
-def test_an_order_of_all_criteria_has_the_rank_order_centroid(size: int):
+def test_an_order_of_all_criteria_has_the_rank_order_centroid(size: int, draw):
     # Barron and Barrett (1996): the mean weight of rank k among C is the sum over i from k to C of 1 / i, over C. The
     # variance is that of mixed corners (1, 0, ..), (1/2, 1/2, 0, ..), ..: over C+1, of their variance over C
     told = smaa.preferences([" > ".join(NINE[:size])], NINE[:size])
-    drawn = smaa.hit_and_run(told, 20_000, np.random.default_rng(7))
+    drawn = draw(told, 8_000, np.random.default_rng(7))
     assert (np.diff(drawn, axis=1) <= 1e-12).all()
     assert (drawn >= 0).all()
     corners = np.tril(np.ones((size, size))) / np.arange(1, size + 1)[:, None]
@@ -69,10 +70,20 @@ def test_an_order_of_all_criteria_has_the_rank_order_centroid(size: int):
         close(column, corner.mean(), corner.var() / (size + 1))
 
 
+def test_an_order_said_in_pieces_is_an_order_and_a_part_of_one_is_not():
+    for said in (["b > d", "d > a", "a > c"], ["a > c", "b > d > a", "b > c"]):
+        drawn = smaa.weights(smaa.preferences(said, NINE[:4]), 500, np.random.default_rng(1))
+        assert (np.diff(drawn[:, [1, 3, 0, 2]], axis=1) <= 0).all()
+    # two over a third of three, in any order of the two: that one is the least of three, 1/9 in the mean
+    part = smaa.weights(smaa.preferences(["a > c", "b > c"], NINE[:3]), 20_000, np.random.default_rng(2))
+    assert part[:, 2].mean() == pytest.approx(1 / 9, abs=0.003)
+    assert (part[:, 0] > part[:, 1]).mean() == pytest.approx(0.5, abs=4 * 0.5 / 20_000**0.5)
+
+
 def test_a_bound_from_above_in_closed_form():
     # of three weights one has the density 2 (1 - x); cut at 0.1: mean (x² - 2x³/3) / (2x - x²), and likewise its square
     for draw in (smaa.weights, smaa.hit_and_run):
-        drawn = draw(smaa.preferences(["b <= 0.1"], NINE[:3]), 20_000, np.random.default_rng(2))[:, 1]
+        drawn = draw(smaa.preferences(["b <= 0.1"], NINE[:3]), 8_000, np.random.default_rng(2))[:, 1]
         assert drawn.max() <= 0.1 + 1e-12
         mean, square = (0.01 - 0.002 / 3) / 0.19, (0.002 / 3 - 0.0001 / 2) / 0.19
         close(drawn, mean, square - mean**2)
@@ -80,7 +91,7 @@ def test_a_bound_from_above_in_closed_form():
 
 def test_weights_tied_to_each_other_lie_on_a_line():
     for said in (["a is b"], ["a >= b", "b >= a"]):  # (t, t, 1 - 2t), t even from 0 to 1/2
-        drawn = smaa.weights(smaa.preferences(said, NINE[:3]), 20_000, np.random.default_rng(3))
+        drawn = smaa.weights(smaa.preferences(said, NINE[:3]), 5_000, np.random.default_rng(3))
         assert drawn[:, 0] == pytest.approx(drawn[:, 1], abs=1e-9)
         close(drawn[:, 0], 0.25, 1 / 48)
 
@@ -110,7 +121,7 @@ def test_families_share_before_their_members_do():
 def test_a_sliver_is_walked_as_well_as_sorted_out():
     # long in some directions, a thousandth wide in another: sorting out is exact and takes 3 in 10,000 draws
     told = smaa.preferences(["a > b > c", "0.1 <= d <= 0.101", "e <= 0.3"], NINE[:6])
-    walked = smaa.hit_and_run(told, 8_000, np.random.default_rng(5))
+    walked = smaa.hit_and_run(told, 5_000, np.random.default_rng(5))
     even = free(5, 1_500_000, seed=6)
     kept = np.insert(even * 0.8995, 3, 0.1005, axis=1)  # d in the middle of its range, the others even over the rest
     kept = kept[(kept[:, 0] >= kept[:, 1]) & (kept[:, 1] >= kept[:, 2]) & (kept[:, 4] <= 0.3)]
@@ -118,9 +129,9 @@ def test_a_sliver_is_walked_as_well_as_sorted_out():
     close(walked[:, 3], 0.1005, 1e-6 / 12)
     for place in (0, 1, 2, 4, 5):
         assert walked[:, place].mean() == pytest.approx(
-            kept[:, place].mean(), abs=4 * kept[:, place].std() / 8_000**0.5
+            kept[:, place].mean(), abs=4 * kept[:, place].std() / 5_000**0.5
         )
-        assert walked[:, place].std() == pytest.approx(kept[:, place].std(), rel=0.04)
+        assert walked[:, place].std() == pytest.approx(kept[:, place].std(), rel=0.05)
 
 
 def test_walked_draws_are_as_good_as_independent_ones():
