@@ -294,7 +294,7 @@ def _spread(shape: _Shape, exponentials: Floats) -> Floats:
     made = np.tile(shape.base, (len(exponentials), 1))
     if shape.free.any():
         share = exponentials / exponentials.sum(axis=1, keepdims=True)
-        made[:, shape.free] += (1 - shape.base.sum()) * share
+        made[:, shape.free] += max(0.0, 1 - shape.base.sum()) * share
     return made
 
 
