@@ -275,3 +275,29 @@ def test_a_tornado_reaches_from_the_centre_to_both_ends(ax):
     draw_sites.tornado(ax, rows, centre=4_000.0)
     spans = [sorted((bar.get_x(), bar.get_x() + bar.get_width())) for bar in ax.patches]
     assert np.allclose(spans, [[1, 4], [4, 4], [4, 9], [4, 4.5]])
+
+
+# ---------------------------------------------------------------- portfolios
+
+
+def test_frontier_shows_the_mixes_and_counts_what_it_cuts_off(ax):
+    alone = pd.DataFrame({"cvar": [300e3, 310e3, 9e6], "margin": [187e3, 186e3, 20e3]}, index=["One", "Two", "Far"])
+    mixes = {"best": pd.DataFrame({"cvar": [90e3, 250e3], "margin": [186e3, 187e3]})}
+    draw_sites.frontier(ax, alone, mixes, "Two")
+    words = {text.get_text() for text in ax.texts}
+    assert {"One", "Two", "1 more beyond this corner"} <= words
+    assert "Far" not in words
+    assert ax.get_xlim()[1] < 1_000
+    hollow, line = ax.get_lines()[:2]
+    assert np.asarray(hollow.get_xdata()).tolist() == [300.0, 310.0]
+    assert np.asarray(line.get_ydata()).tolist() == [186.0, 187.0]
+
+
+def test_split_marks_the_smallest_tail(ax):
+    run = pd.DataFrame({"share": [0.0, 0.5, 1.0], "cvar": [300e3, 180e3, 270e3], "alone": [300e3, 285e3, 270e3]})
+    draw_sites.split(ax, {"mining": run})
+    curve, straight, dot = ax.get_lines()[:3]
+    assert np.asarray(curve.get_ydata()).tolist() == [300.0, 180.0, 270.0]
+    assert np.asarray(straight.get_ydata()).tolist() == [300.0, 285.0, 270.0]
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (0.5, 180.0)
+    assert ax.get_ylim()[0] == 0

@@ -211,7 +211,7 @@ def frontier(ax: Axes, alone: pd.DataFrame, mixes: Mapping[str, pd.DataFrame], n
             )  # fmt: skip
     if not seen.all():
         ax.annotate(
-            f"{(~seen).sum()} sites beyond this corner", (0.99, 0.03), xycoords="axes fraction", ha="right",
+            f"{(~seen).sum()} more beyond this corner", (0.99, 0.03), xycoords="axes fraction", ha="right",
             fontsize=7.5, color=draw.MUTED,
         )  # fmt: skip
     ax.legend(lines.keys(), lines.values(), loc="upper center", bbox_to_anchor=(0.5, -0.2))
