@@ -40,7 +40,7 @@ def newest(tables: Mapping[str, pd.DataFrame], places: pd.DataFrame, as_of: pd.T
     year_end = prices["period"] + pd.offsets.YearEnd(0)
     prices = prices.assign(period=prices["period"].mask(prices["period_kind"] == "year", year_end))
     tariffs = tariffs[~tariffs["item"].str.startswith("RESIDENTIAL")].assign(iso3=tariffs["country"].map(codes))
-    outages = outages[outages["year"] <= sites.newest_year(day, OUTAGES_MONTH)]
+    outages = outages[outages["year"] <= gates.newest_year(day, OUTAGES_MONTH)]
     by_subject = {  # country, region (none: of the whole country), end of the period
         "governance": _rows(known["country_governance"], "year"),
         "violence": _rows(known["conflict_events_annual"], "year"),

@@ -427,7 +427,7 @@ def decides(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 def losses_by_peril(ax: Axes, parts: pd.DataFrame) -> None:
-    """Stacked bars, one a site (row, named by the index), a piece a peril (column), in thousands of the frame's unit."""
+    """Stacked bars, one a site (row, named by the index), a piece a peril (column), in thousands of its unit."""
     place, left = -np.arange(len(parts), dtype=float), np.zeros(len(parts))
     for nth, peril in enumerate(parts):
         wide = parts[peril].to_numpy(dtype=float) / 1000

@@ -52,6 +52,8 @@ def newest_year(as_of: pd.Timestamp, month: int = UCDP_MONTH) -> int:
 
     >>> newest_year(pd.Timestamp("2026-06-29")), newest_year(pd.Timestamp("2026-06-30"))
     (2024, 2025)
+    >>> newest_year(pd.Timestamp("2020-12-31"), 9), newest_year(pd.Timestamp("2020-05-01"), 5)
+    (2019, 2018)
     """
     out = pd.Timestamp(as_of.year, month, 1) + pd.offsets.MonthEnd(0)
     return as_of.year - (1 if as_of >= out else 2)

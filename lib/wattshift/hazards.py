@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, signal, special, stats
 
 from wattshift import gates
 from wattshift.refusal import Refusal
@@ -190,12 +190,12 @@ def zero_truncated(counts: Sequence[int], level: float = LEVEL) -> tuple[float, 
 
     def below(rate: float, most: int) -> float:
         """P(sum <= most) for a mean before truncation of `rate`."""
-        single = stats.poisson.pmf(np.arange(most + 1), rate)
-        single[0] = 0.0
-        single = single / -np.expm1(-rate)
-        summed = single
-        for _ in range(many - 1):
-            summed = np.convolve(summed, single)[: most + 1]
+        power = stats.poisson.pmf(np.arange(most + 1), rate)
+        power[0] = 0.0
+        power, summed, left = power / -np.expm1(-rate), np.ones(1), many
+        while left:  # the distribution of 1, 2, 4, 8 ... counts, of which the sum of `many` is made up
+            summed = signal.fftconvolve(summed, power)[: most + 1] if left % 2 else summed
+            power, left = signal.fftconvolve(power, power)[: most + 1], left // 2
         return float(summed.sum())
 
     tail, ceiling = (1 - level) / 2, 10.0 * mean + 20.0

@@ -172,15 +172,6 @@ def check_names(what: str, asked: Iterable[str], known: Iterable[str]) -> tuple[
     return names
 
 
-def newest_year(day: pd.Timestamp, month: int) -> int:
-    """The newest year whose figures had been published by a day, if they appear by the end of a month of the next year.
-
-    >>> newest_year(pd.Timestamp("2020-12-31"), 9), newest_year(pd.Timestamp("2020-05-01"), 5)
-    (2019, 2018)
-    """
-    return day.year - (1 if day >= pd.Timestamp(day.year, month, 1) + pd.offsets.MonthEnd(0) else 2)
-
-
 def published(tables: Mapping[str, pd.DataFrame], as_of: pd.Timestamp | str) -> dict[str, pd.DataFrame]:
     """The rows of each table that had been published by a day: governance of a year in September of the next, deaths in
     June, electricity in May, news of a month by the end of the next, events at their date.
@@ -201,7 +192,7 @@ def published(tables: Mapping[str, pd.DataFrame], as_of: pd.Timestamp | str) -> 
         elif name == "mining_regulation_events":
             known[name] = gates.happened(table, day)
         else:
-            known[name] = table[table["year"] <= newest_year(day, PUBLISHED[lag.get(name, "electricity")])]
+            known[name] = table[table["year"] <= gates.newest_year(day, PUBLISHED[lag.get(name, "electricity")])]
     return known
 
 
