@@ -135,10 +135,11 @@ def test_a_silent_table_is_a_dash_and_an_older_figure_is_darker(ax):
     years = pd.DataFrame({"laws": [2026, 2018], "deaths": [np.nan, 2024]}, index=["here", "there"])
     draw_sites.known(ax, years, 2026.5 - years)
     assert [text.get_text() for text in ax.texts] == ["2026", "–", "2018", "2024"]
-    (image,) = ax.get_images()
-    shown = image.cmap(image.norm(image.get_array()))
+    (mesh,) = ax.collections
+    shown = mesh.cmap(mesh.norm(mesh.get_array()))
     light = [[draw.luminance(cell) for cell in row] for row in shown[..., :3]]
     assert light[0][0] > light[1][1] > light[1][0]
+    assert ax.transData.transform((0, 0))[1] > ax.transData.transform((0, 1))[1]  # the first row on top
     assert [label.get_text() for label in ax.get_yticklabels()] == ["here", "there"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["laws", "deaths"]
 

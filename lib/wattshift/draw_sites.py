@@ -161,7 +161,22 @@ def candidates(
             ax.plot(*ends.T, color=draw.MUTED, linewidth=0.5, zorder=2)
 
 
-# ---------------------------------------------------------------- what is known
+# ---------------------------------------------------------------- tables in colours
+
+
+def shaded(ax: Axes, cells: pd.DataFrame, *, darkest: float = 1.0) -> None:
+    """A table as coloured cells, from white at 0 to dark at `darkest`, nan blank; index and columns are the labels.
+
+    Row and column k are centred on k, the first row on top. The cells are shapes, not dots, and stay sharp in print.
+    """
+    across, down = (np.arange(many + 1) - 0.5 for many in cells.shape[::-1])
+    colours: dict[str, Any] = {"cmap": draw.pale("blue"), "vmin": 0, "vmax": darkest}
+    ax.pcolormesh(across, down, cells.to_numpy(float), edgecolors="white", linewidth=1.5, **colours)
+    ax.set(xlim=across[[0, -1]], ylim=down[[-1, 0]])
+    ax.set_xticks(range(cells.shape[1]), [str(name) for name in cells.columns])
+    ax.set_yticks(range(len(cells)), [str(name) for name in cells.index])
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
 
 
 def known(ax: Axes, years: pd.DataFrame, ages: pd.DataFrame) -> None:
@@ -169,18 +184,11 @@ def known(ax: Axes, years: pd.DataFrame, ages: pd.DataFrame) -> None:
 
     years: nan where the table is silent, index and columns are the labels. ages: years since then, of the same shape.
     """
-    ax.imshow(np.clip(ages.to_numpy(float), 0, OLD), cmap=draw.pale("blue"), aspect="auto", vmin=0, vmax=1.1 * OLD)
+    shaded(ax, ages.clip(upper=OLD).set_axis(years.index).set_axis(years.columns, axis=1), darkest=1.1 * OLD)
     for (row, column), year in np.ndenumerate(years.to_numpy(float)):
         text, colour = ("–", draw.MUTED) if np.isnan(year) else (f"{year:.0f}", draw.INK)
         ax.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
-    ax.set_xticks(range(years.shape[1]), [str(name) for name in years.columns])
-    ax.set_yticks(range(len(years)), [str(name) for name in years.index])
     ax.xaxis.tick_top()
-    ax.tick_params(length=0)
-    ax.grid(visible=False)
-    for count, line in ((years.shape[1], ax.axvline), (len(years), ax.axhline)):
-        for between in np.arange(1, count) - 0.5:
-            line(between, color="white", linewidth=1.5)
 
 
 # ---------------------------------------------------------------- portfolios
@@ -389,16 +397,10 @@ def acceptability(ax: Axes, shares: pd.DataFrame) -> None:
     shares: shares of draws; under half a per cent is left blank.
     """
     found = shares.to_numpy(float)
-    ax.imshow(found, cmap=draw.pale("blue"), aspect="auto", vmin=0, vmax=max(float(found.max()), 0.2))
+    shaded(ax, shares, darkest=max(float(found.max()), 0.2))
     for (row, column), share in np.ndenumerate(found):
         if share >= 0.005:
             ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=draw.INK)
-    ax.set_xticks(range(found.shape[1]), [str(rank) for rank in shares.columns])
-    ax.set_yticks(range(len(shares)), [str(name) for name in shares.index])
-    ax.tick_params(length=0)
-    ax.grid(visible=False)
-    for between in np.arange(1, len(shares)) - 0.5:
-        ax.axhline(between, color="white", linewidth=1.5)
 
 
 def decides(ax: Axes, rows: pd.DataFrame) -> None:
@@ -461,16 +463,13 @@ def tornado(ax: Axes, swings: pd.DataFrame, centre: float) -> None:
 
 def correlations(ax: Axes, table: pd.DataFrame) -> None:
     """A square table of correlations in colours, the lower half with its numbers; index and columns are the labels."""
-    lower = np.where(np.tri(len(table), k=-1) > 0, table.to_numpy(float), np.nan)[1:, :-1]
-    ax.imshow(lower, cmap=draw.pale("blue"), vmin=0, vmax=1, aspect="auto")
-    for (row, column), value in np.ndenumerate(lower):
+    lower = table.where(np.tri(len(table), k=-1) > 0).iloc[1:, :-1]
+    shaded(ax, lower)
+    for (row, column), value in np.ndenumerate(lower.to_numpy(float)):
         if np.isfinite(value):
             text = f"{value:.2f}".replace("-", "−")
             ax.text(column, row, text, ha="center", va="center", fontsize=7, color=draw.INK)
-    ax.set_xticks(range(len(table) - 1), list(table.columns[:-1]), rotation=90)
-    ax.set_yticks(range(len(table) - 1), list(table.index[1:]))
-    ax.tick_params(length=0)
-    ax.grid(visible=False)
+    ax.tick_params("x", rotation=90)
 
 
 def utilities(ax: Axes, values: pd.DataFrame, errors: pd.DataFrame, low: pd.DataFrame, high: pd.DataFrame) -> None:
@@ -478,7 +477,7 @@ def utilities(ax: Axes, values: pd.DataFrame, errors: pd.DataFrame, low: pd.Data
 
     values, errors, low, high : of one shape; index and columns are the labels
     """
-    ax.imshow(values, cmap=draw.pale("blue"), vmin=0, vmax=1, aspect="auto")
+    shaded(ax, values)
     cells = zip(*(frame.to_numpy(float).ravel() for frame in (values, errors, low, high)), strict=True)
     for (row, column), (value, error, least, most) in zip(np.ndindex(values.shape), cells, strict=True):
         if np.isnan(value):
@@ -486,11 +485,4 @@ def utilities(ax: Axes, values: pd.DataFrame, errors: pd.DataFrame, low: pd.Data
             ax.add_patch(Rectangle(corner, 1, 1, facecolor="white", edgecolor="#C3C8CC", hatch="/////", linewidth=0))
         text = f"{least:.2f}–{most:.2f}" if np.isnan(value) else f"{value:.2f}±{error:.2f}"
         ax.text(column, row, text, ha="center", va="center", fontsize=6.6, color=draw.INK, zorder=3)
-    ax.set_xticks(range(values.shape[1]), [str(name) for name in values.columns])
-    ax.set_yticks(range(len(values)), [str(name) for name in values.index])
     ax.xaxis.tick_top()
-    ax.tick_params(length=0)
-    ax.grid(visible=False)
-    for count, line in ((values.shape[1], ax.axvline), (len(values), ax.axhline)):
-        for between in np.arange(1, count) - 0.5:
-            line(between, color="white", linewidth=1.5, zorder=2)
