@@ -362,6 +362,12 @@ def test_all_stands_for_every_option_of_a_list() -> None:
     assert "not a list in square brackets" in refusal("prices", "all")  # prices have no options
 
 
+def test_a_choice_in_capitals_finds_its_nearest_too() -> None:
+    place = read_source('place: Literal["TX_ERCOT", "NO"] = "NO"  # where', "x").validate
+    with pytest.raises(Refusal, match="the nearest is TX_ERCOT"):
+        place({"place": "tx_ercot"})
+
+
 def test_an_example_is_always_allowed() -> None:
     for each in CONTRACT:
         bare = Parameter(each.name, each.type, None)

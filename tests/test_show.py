@@ -146,6 +146,15 @@ def test_a_producer_of_two_tables_read_on_one_day_is_named_once(shown, monkeypat
     assert about["source"] == "Exchange, Vendor, Office, read 2026-11-21; Vendor, read 2026-11-20"
 
 
+def test_many_tables_behind_one_figure_are_named_by_themselves(shown, monkeypatch):
+    card = types.SimpleNamespace(producers=("A producer with a long name",), date_read=datetime.date(2026, 11, 21))
+    monkeypatch.setattr(data, "card", lambda _: card)
+    monkeypatch.setattr(data, "loaded", lambda: ["a", "b", "c", "d"])
+    show.table("t", pd.DataFrame({"x": [1]}), "One.", source=["a", "b", "c", "d"])
+    _, (_, _, about) = shown
+    assert about["source"] == "a, b, c, d, read 2026-11-21"
+
+
 def test_caption_shows_the_figure_once_with_its_words(shown):
     a_figure()
     show.caption("price", "Price, USD, $x$.", alt="A line  that\nrises.", source=["invented", "consensus rules."])

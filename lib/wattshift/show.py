@@ -34,7 +34,11 @@ RESULT_TYPE = "application/vnd.wattshift.result+json"
 PROVENANCE_TYPE = "application/vnd.wattshift.provenance+json"
 NOT_AVAILABLE = "–"
 MINUS = "−"
-PACKAGES = ("numpy", "pandas", "scipy", "statsmodels", "matplotlib", "seaborn", "papermill", "typst")
+PACKAGES = (
+    "numpy", "pandas", "scipy", "statsmodels", "linearmodels", "pymcdm", "SALib",
+    "matplotlib", "seaborn", "papermill", "typst",
+)  # fmt: skip
+MANY_TABLES = 3  # behind one figure: above that a caption names tables, whose producers stand on the last pages
 SCREEN_FONTS = "Arial, Helvetica, 'DejaVu Sans', sans-serif"  # no wider than ours, for browsers without our font
 Format = str | Callable[[Any], str]
 
@@ -335,9 +339,11 @@ def _sources(source: str | Sequence[str]) -> dict[str, Any]:
     if missing:
         raise ValueError(f"{', '.join(missing)} is named as a source, but this notebook has not loaded it")
     read = [str(data.card(name).date_read) for name in tables]
-    who: dict[str, dict[str, None]] = {}  # day read -> producers, each once
+    who: dict[
+        str, dict[str, None]
+    ] = {}  # day read -> producers, each once; of many tables the names, which are shorter
     for name, day in zip(tables, read, strict=True):
-        who.setdefault(day, {}).update(dict.fromkeys(_producers(name)))
+        who.setdefault(day, {}).update(dict.fromkeys(_producers(name) if len(tables) <= MANY_TABLES else (name,)))
     words = [f"{', '.join(names)}, read {day}" for day, names in who.items()]
     words += [_text(name).strip().rstrip(".") for name in given if name not in tables]
     return {"sources": tables, "read": read, "source": "; ".join(dict.fromkeys(words))}

@@ -340,9 +340,10 @@ def _choice(value: object, options: tuple[str | int, ...]) -> str | int:
         return _whole(value)
     if not isinstance(value, str):
         raise Fault("")
-    near = difflib.get_close_matches(value.strip()[:100].lower(), [str(each) for each in options], 1, 0.6)
+    spelt = {str(each).lower(): str(each) for each in options}
+    near = difflib.get_close_matches(value.strip()[:100].lower(), spelt, 1, 0.6)
     if near and value.strip() not in options:
-        raise Fault(f"the nearest is {near[0]}")
+        raise Fault(f"the nearest is {spelt[near[0]]}")
     return value.strip()
 
 
