@@ -13,8 +13,7 @@ from wattshift import data, hazards
 from wattshift.refusal import Refusal
 
 TABLES = (
-    "site_candidates", "pri_claims_opic", "pri_contracts_opic", "mining_regulation_events", "internet_shutdowns",
-    "wgi_world_summary", "grid_reliability",
+    "site_candidates", "pri_claims_opic", "pri_contracts_opic", "mining_regulation_events", "grid_reliability",
 )  # fmt: skip
 
 
@@ -74,13 +73,6 @@ def test_the_exact_interval_covers_at_least_what_it_promises(mean: float):
 def test_a_rate_without_exposure_is_refused(given_: tuple[float, float, float]):
     with pytest.raises(Refusal, match="a rate needs"):
         hazards.garwood(*given_)
-
-
-def test_a_range_becomes_the_gamma_that_has_it():
-    shape, rate = hazards.between(0.01, 0.2)
-    assert stats.gamma.cdf([0.01, 0.2], shape, scale=1 / rate) == pytest.approx([0.05, 0.95], abs=1e-9)
-    with pytest.raises(Refusal, match="a range runs"):
-        hazards.between(0.2, 0.2)
 
 
 # ---------------------------------------------------------------- lists that know no zero
@@ -165,6 +157,39 @@ def test_planted_hazards_are_found_again():
     assert found["shape"]["new"] == pytest.approx(2.0, rel=0.5)
     low, high = (stats.gamma.ppf(end, found["shape"], scale=1 / found["rate"])[:-1] for end in (0.05, 0.95))
     assert 0.84 < ((low <= truth) & (truth <= high)).mean() < 0.96  # 90 %, four standard errors of 0.02 below
+
+
+def test_a_factor_shared_by_perils_is_credibility_of_their_sum_and_shares_of_it():
+    counts = pd.DataFrame({"a": series(4, 0, 1), "b": series(1, 0, 0), "c": series(0, 0, 0)})
+    years = series(10, 10, 20)
+    found = hazards.country_credibility(counts, years)
+    whole = hazards.credibility(counts.sum(axis=1), years)
+    for peril, share in {"a": 5.5 / 7.5, "b": 1.5 / 7.5, "c": 0.5 / 7.5}.items():  # Dirichlet(events + 1/2), six seen
+        mean = found[peril]["shape"] / found[peril]["rate"]
+        assert mean.to_numpy() == pytest.approx((share * whole["shape"] / whole["rate"]).to_numpy())
+    alone = hazards.country_credibility(counts[["a"]], years)["a"]
+    pd.testing.assert_frame_equal(alone, hazards.credibility(counts["a"], years))  # one peril shares with nobody
+
+
+def test_a_planted_country_factor_is_found_again_and_beats_peril_by_peril():
+    """300 jurisdictions of 10 to 60 years, four rates per jurisdiction times one factor, gamma with shape 1.5."""
+    rng = np.random.default_rng(10)
+    rates = pd.Series({"a": 0.01, "b": 0.05, "c": 0.02, "d": 0.005})
+    truth = np.outer(rng.gamma(1.5, 1 / 1.5, 300), rates)
+    years = pd.Series(rng.uniform(10, 60, 300), [f"J{place}" for place in range(300)])
+    counts = pd.DataFrame(rng.poisson(truth * years.to_numpy()[:, None]), years.index, rates.index)
+    found = hazards.country_credibility(counts, years)
+    for place, (peril, rate) in enumerate(rates.items()):
+        apart = hazards.credibility(counts[peril], years)
+        mean, single = ((frame["shape"] / frame["rate"]).drop("new").to_numpy() for frame in (found[peril], apart))
+        assert ((mean - truth[:, place]) ** 2).mean() < 0.95 * ((single - truth[:, place]) ** 2).mean()
+        assert found[peril]["shape"]["new"] / found[peril]["rate"]["new"] == pytest.approx(rate, rel=0.25)
+        ends = (
+            stats.gamma.ppf(end, found[peril]["shape"], scale=1 / found[peril]["rate"])[:-1] for end in (0.05, 0.95)
+        )
+        low, high = ends
+        inside = (low <= truth[:, place]) & (truth[:, place] <= high)
+        assert 0.83 < inside.mean() < 0.97  # 90 %, four standard errors of 0.017
 
 
 def test_events_without_exposure_are_refused():
@@ -261,20 +286,34 @@ def test_the_last_full_year_of_the_record():
 
 def test_every_coded_event_and_chain_is_in_the_table():
     known = set(table("mining_regulation_events")["event_id"])
-    coded = [*hazards.CODED, *(event for chain in hazards.CHAINS for event in chain)]
-    assert set(coded) <= known
-    assert len(set(coded)) == len(coded)
+    for chains in (hazards.CHAINS, hazards.STEPS):
+        coded = [*hazards.CODED, *(event for chain in chains for event in chain)]
+        assert set(coded) <= known
+        assert len(set(coded)) == len(coded)
     assert set(table("mining_regulation_events")["kind"]) <= set(hazards.KINDS)
 
 
 def test_one_measure_counts_once():
-    """The pairs that the card names, and the Kazakh levy from its draft to its second step."""
+    """The pairs that the card names, and by the same rule the steps of Paraguay's tariff."""
     known = hazards.measures(table("mining_regulation_events"), "2026-07-01").set_index("event_id")["measure"]
-    for first, others in {"E047": ["E048"], "E021": ["E041"], "E005": ["E016", "E027"], "E003": ["E008"]}.items():
+    same = {"E047": ["E048"], "E021": ["E041"], "E005": ["E016", "E027"], "E015": ["E046"], "E003": ["E008"]}
+    for first, others in same.items():
         assert {known[event] for event in [first, *others]} == {first}
     first = hazards.once(hazards.measures(table("mining_regulation_events"), "2026-07-01"))
     assert first["measure"].is_unique
     assert len(first) < (hazards.measures(table("mining_regulation_events"), "2026-07-01")["peril"] != "").sum()
+
+
+def test_by_the_other_rule_each_step_of_a_levy_is_a_measure():
+    known = hazards.measures(table("mining_regulation_events"), "2026-07-01", steps=False)
+    own = known.set_index("event_id")["measure"]
+    assert own[["E005", "E016", "E027", "E015", "E046", "E021", "E041"]].tolist() == [
+        "E005", "E005", "E027", "E015", "E046", "E021", "E041",
+    ]  # fmt: skip
+    joined = hazards.once(hazards.measures(table("mining_regulation_events"), "2026-07-01"))
+    assert len(hazards.once(known)) == len(joined) + 3
+    apart = estimated(steps=False)[0].mean["tariff"]
+    assert apart["EKB_KZ"] > estimated()[0].mean.loc["EKB_KZ", "tariff"]
 
 
 def test_a_chain_known_in_part_counts_from_what_is_known():
@@ -291,6 +330,8 @@ def test_what_stops_new_load_does_not_stop_a_running_mine():
             {"date": "2020-01-05", "end_date": "2020-03-01"}, {"date": "2020-01-06", "end_date": "2031-03-15"},
         ), "2026-01-01",
     )  # fmt: skip
+    known = hazards.measures(table("mining_regulation_events"), "2026-07-01").set_index("event_id")
+    assert known.loc["E055", ["bears", "peril"]].tolist() == [hazards.NEW, ""]  # announced, as the gates read it
     assert found["peril"].tolist() == ["", "", "tariff", "", "rationing", "ban"]
     assert found["bears"].tolist() == [
         hazards.NEW,
@@ -352,6 +393,7 @@ def test_before_the_list_begins_it_is_used_whole_and_that_is_said():
     listed = table("mining_regulation_events")
     assert hazards.record_day(listed, "2018-12-31") == (pd.Timestamp("2018-12-31"), False)
     assert hazards.record_day(listed, "2018-12-30") == (pd.Timestamp("2026-07-01"), True)
+    assert hazards.record_day(listed, "2040-01-01") == (pd.Timestamp("2026-07-01"), False)  # uncoded years: no calm
     early, late = estimated(as_of="2012-01-01")[0], estimated()[0]
     pd.testing.assert_frame_equal(early.mean[list(hazards.MINING)], late.mean[list(hazards.MINING)])
     assert not early.mean["seizure"].equals(late.mean["seizure"])  # the insurer's record is cut at the day
@@ -417,10 +459,34 @@ def test_uninsured_countries_carry_their_share_of_the_world_rate():
         assert (drawn["seizure"][:, found.shape.index.get_loc("NO")].sum() == 0) or share == 1.0
 
 
+def test_with_one_rate_for_all_and_no_discount_all_sites_are_alike():
+    rates = estimated(law="one rate for all", uninsured=1.0)[0]
+    assert (rates.mean.max() / rates.mean.min() - 1).max() < 1e-12
+
+
+def test_how_long_a_contract_lasts_spreads_the_same_claims():
+    short, long = (estimated(contract_years=years)[0].mean["seizure"] for years in hazards.CONTRACT_RANGE)
+    assert (short > estimated()[0].mean["seizure"]).all()
+    assert (long < estimated()[0].mean["seizure"]).all()
+
+
+def test_the_year_is_judged_from_the_first_measure_on():
+    """Three empty years before the list had any measure would feign years that are bad everywhere."""
+    first = hazards.once(hazards.measures(table("mining_regulation_events"), "2026-07-01"))
+    spread = {}
+    for start in (2018, 2021):
+        yearly = hazards.by_year(first, "2026-07-01", start)
+        expected = yearly["years"] * len(first) / yearly["years"].sum()
+        spread[start] = hazards.year_variance(yearly["measures"], expected)
+    assert first["date"].min().year == 2021
+    assert estimated()[1].loc["ban", "year"] == spread[2021] < 0.1 < spread[2018]
+
+
 def test_own_record_moves_a_rate_and_one_rate_for_all_does_not():
     own, same = estimated()[0].mean, estimated(law="one rate for all")[0].mean
     assert own.loc["IRK_RU", "ban"] > own.loc["BR", "ban"]
-    assert own.loc["PY", "tariff"] > own.loc["FI", "tariff"] > own.loc["OM", "tariff"]  # two, one, none
+    for peril in hazards.MINING:  # four measures of any kind, one, none: each moves all perils of its country
+        assert own.loc["EKB_KZ", peril] > own.loc["PY", peril] == own.loc["FI", peril] > own.loc["OM", peril]
     for peril in hazards.MINING:
         assert same[peril].nunique() == 1
     assert same.loc[["BR", "ET", "EKB_KZ"], "war"].nunique() == 1
@@ -436,7 +502,7 @@ def test_rates_are_those_of_the_legal_order_whoever_else_is_asked_about():
 def test_nothing_is_known_before_its_day():
     early = estimated(as_of="2020-12-31")[0]
     assert early.mean["tariff"].nunique() == 1  # no measure on running sites was known of anywhere
-    assert early.mean.loc["EKB_KZ", "internet"] < 0.02  # the world's count of 2022 was not out
+    assert early.mean.loc["EKB_KZ", "internet"] == early.mean.loc["NO", "internet"]  # no blackout yet either
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,8 @@ LAWS = ("own record", "one rate for all")
 HazardLaw = Literal["own record", "one rate for all"]
 LEVEL = 0.90  # coverage of every interval here, unless another is asked for
 
-CONTRACT_YEARS = (
-    10  # assumed: years that an insured contract stays in force, its first included; the records do not say
-)
+CONTRACT_YEARS = 10  # assumed: years an insured contract stays in force, its first included; the records do not say
+CONTRACT_RANGE = (5, 20)  # assumed: the ends between which that may lie
 RECORD_GAP = (1972, 1973)  # years of which the insurer's contracts are lost
 COVERS = {
     "Expropriation": "seizure", "War damage": "war", "Political violence": "war", "Inconvertibility": "inconvertibility"
@@ -62,11 +61,13 @@ KINDS = {
 CODED = {
     "E013": (EXISTING, "rationing"),  # refuses new customers, and cuts supply that running mines had
     "E049": (NEW, ""),  # a tariff rule for new customers only
-    "E055": (EXISTING, "ban"),  # no new permits, and a phase-out of those there are
 }
-CHAINS = (  # events of one measure, a draft and its law, or successive steps of one levy: one event, at its first date
-    ("E003", "E004", "E006", "E007", "E008", "E010"), ("E005", "E016", "E027"), ("E009", "E011"), ("E021", "E041"),
-    ("E023", "E025"), ("E047", "E048"),
+CHAINS = (  # events of one measure, such as a draft and its law: one event, at its first date
+    ("E003", "E004", "E006", "E007", "E008", "E010"), ("E005", "E016"), ("E009", "E011"), ("E023", "E025"),
+    ("E047", "E048"),
+)  # fmt: skip
+STEPS = (  # successive steps of one levy or tariff between the same payer and payee: one event too
+    ("E005", "E016", "E027"), ("E015", "E046"), ("E021", "E041"),
 )  # fmt: skip
 SHORT_BAN = pd.Timedelta(days=366)  # a ban with an end this near is rationing: it says when the power comes back
 
@@ -241,6 +242,29 @@ def credibility(counts: pd.Series[Any], exposure: pd.Series[Any], spreads: Array
     return pd.DataFrame({"shape": mean**2 / variance, "rate": mean / variance}, [*counts.index, "new"])
 
 
+def country_credibility(counts: pd.DataFrame, exposure: pd.Series[Any]) -> dict[str, pd.DataFrame]:
+    """Rates of several perils that share one factor per jurisdiction: peril -> gamma shape and rate, as `credibility`.
+
+    counts : events, jurisdiction by peril; exposure : years at risk, same index
+
+    The rate of a peril is m_peril theta with theta ~ gamma(a, a) of the jurisdiction, so that two cuts of power speak
+    of its next tax too. Given a and the m, theta is gamma(a + N, a + T sum of m) after N events of any peril in T
+    years. The likelihood falls apart: N is negative binomial in a and the sum of m, which `credibility` weighs; which
+    perils they were is multinomial in the shares of m, which become Dirichlet(events of the peril + 1/2). The product
+    is handed on as the gamma of its mean and variance; that the perils of a jurisdiction err together is left out.
+    """
+    every = credibility(counts.sum(axis=1), exposure)
+    mean, square = every["shape"] / every["rate"], every["shape"] * (every["shape"] + 1) / every["rate"] ** 2
+    parts = counts.sum() + 0.5
+    whole = float(parts.sum())
+    found = {}
+    for peril, part in parts.items():
+        first = mean * part / whole
+        variance = square * part * (part + 1) / (whole * (whole + 1)) - first**2
+        found[str(peril)] = pd.DataFrame({"shape": first**2 / variance, "rate": first / variance})
+    return found
+
+
 def pooled(counts: pd.Series[Any], exposure: pd.Series[Any]) -> pd.DataFrame:
     """One rate for all: gamma(total + 1/2, exposure) in every row, and in a row "new" (Jeffreys' prior)."""
     shape, rate = float(counts.sum()) + 0.5, float(exposure.loc[counts.index].sum())
@@ -357,11 +381,14 @@ def insured(claimed: pd.DataFrame, force: pd.Series[Any], level: float = LEVEL) 
 # ---------------------------------------------------------------- what happened to mines
 
 
-def measures(events: pd.DataFrame, as_of: pd.Timestamp | str, *, coded: bool = True) -> pd.DataFrame:
+def measures(
+    events: pd.DataFrame, as_of: pd.Timestamp | str, *, coded: bool = True, steps: bool = True
+) -> pd.DataFrame:
     """What each known event bears on, and which of them are one measure.
 
     events : mining_regulation_events. An event counts from the first day that the precision of its date allows
     coded  : whether `CODED` departs from the coding by kind alone
+    steps  : whether `STEPS` of one levy or tariff are one measure; else each new law or decision is
 
     The rows of `gates.happened`, oldest first, with: bears (what on), peril (blank where it is none of a running
     site's), measure (the first event of its chain), national (whether any event of the measure holds countrywide).
@@ -374,7 +401,8 @@ def measures(events: pd.DataFrame, as_of: pd.Timestamp | str, *, coded: bool = T
     rows = zip(found["event_id"], found["kind"], found["direction"], found["end_date"] - found["date"], strict=True)
     bears = [_bears(event, kind, direction, length, coded) for event, kind, direction, length in rows]
     found["bears"], found["peril"] = zip(*bears, strict=True) if bears else ([], [])
-    chain = {event: number for number, events_of in enumerate(CHAINS) for event in events_of}
+    chains = (*CHAINS, *STEPS) if steps else CHAINS
+    chain = {event: number for number, events_of in enumerate(chains) for event in events_of}
     key = found["event_id"].map(chain).astype(object).fillna(found["event_id"])
     found["measure"] = found.groupby(key)["event_id"].transform("first")
     found["national"] = found["region"].isna().groupby(key).transform("any")
@@ -396,11 +424,12 @@ def once(known: pd.DataFrame) -> pd.DataFrame:
 def record_day(events: pd.DataFrame, as_of: pd.Timestamp | str) -> tuple[pd.Timestamp, bool]:
     """(day up to which the list of events is used, whether that is hindsight).
 
-    The day itself, once the list is a year old. Before, the list knows nothing, and nothing known is no calm: then all
-    of it is used, as if known.
+    The day itself, once the list is a year old, but not after its newest event: years that nobody has coded are no
+    calm years. Before, the list knows nothing, and nothing known is no calm either: then all of it is used, as if
+    known.
     """
-    day, start = pd.Timestamp(as_of), pd.Timestamp(int(events["date"].min().year), 12, 31)
-    return (day, False) if day >= start else (events["date"].max(), True)
+    day, start, newest = pd.Timestamp(as_of), pd.Timestamp(int(events["date"].min().year), 12, 31), events["date"].max()
+    return (min(day, newest), False) if day >= start else (newest, True)
 
 
 def years_at_risk(events: pd.DataFrame, day: pd.Timestamp | str) -> float:
@@ -475,25 +504,6 @@ def countries_shut(shutdowns: pd.DataFrame, world: pd.DataFrame) -> tuple[int, i
     return year, int(said[1]), int(economies)
 
 
-def between(low: float, high: float, level: float = LEVEL) -> tuple[float, float]:
-    """(shape, rate) of the gamma whose central interval runs from low to high.
-
-    >>> shape, rate = between(0.05129329438755058, 2.995732273553991)
-    >>> round(shape, 6), round(rate, 6)
-    (1.0, 1.0)
-    """
-    if not 0 < low < high:
-        raise Refusal(f"a range runs from a number above 0 to a larger one; given {low} to {high}.")
-    tails = np.array([(1 - level) / 2, (1 + level) / 2])
-
-    def apart(log_shape: float) -> float:
-        ends = stats.gamma.ppf(tails, np.exp(log_shape))
-        return float(np.log(ends[1] / ends[0]) - np.log(high / low))
-
-    shape = float(np.exp(optimize.brentq(apart, np.log(0.02), np.log(1e6))))
-    return shape, float(stats.gamma.ppf(tails[1], shape) / high)
-
-
 # ---------------------------------------------------------------- minutes without power
 
 
@@ -540,8 +550,6 @@ def estimate(
     claims: pd.DataFrame,
     contracts: pd.DataFrame,
     events: pd.DataFrame,
-    shutdowns: pd.DataFrame,
-    world: pd.DataFrame,
     reliability: pd.DataFrame,
     *,
     as_of: pd.Timestamp | str,
@@ -550,25 +558,25 @@ def estimate(
     law: HazardLaw = "own record",
     sites: Sequence[str] | None = None,
     contract_years: int = CONTRACT_YEARS,
+    steps: bool = True,
 ) -> tuple[Rates, pd.DataFrame]:
     """Rates of every site, and what the sites share (`shared` of `simulate`).
 
     candidates ... reliability : the tables site_candidates, pri_claims_opic, pri_contracts_opic,
-        mining_regulation_events, internet_shutdowns, wgi_world_summary, grid_reliability, all rows: rates are learnt
-        from all candidates, whichever `sites` are asked about (default: all)
+        mining_regulation_events, grid_reliability, all rows: rates are learnt from all candidates, whichever `sites`
+        are asked about (default: all)
     since     : first year of the insurer's record in use
     uninsured : rate of seizure, war and inconvertibility where no contract was in force in those years, over that of
                 the whole record; an assumption, 0 to 1. As uncertain as the rate of one more country of the record
     law       : "own record": a legal order's own events move its rate; "one rate for all": they do not
-    contract_years : see `in_force`
+    contract_years, steps : see `in_force` and `measures`
 
     Insured perils: claims and contract-years are both divided by the cluster size of `insured`, so that a wave of
-    claims weighs as one event. Mining perils but the internet: measures in the order over its years at risk. Internet:
-    between the blackouts of the event table (a floor) and the world's share of countries with any shutdown (a ceiling),
-    then moved by own shutdowns; before the world count was published, like the others. The list of events is used up to
-    its `record_day`.
+    claims weighs as one event. Mining perils: measures in the order over its years at risk, with one factor per order
+    (`country_credibility`). The list of events is used up to its `record_day`.
     Shared: the common share is `insured`'s for insured perils, else (k + 1/2) / (n + 1) with k of n measures
-    countrywide; the year's variance is that of episodes and of measures by year (`year_variance`), one per family.
+    countrywide; the year's variance is that of episodes and of measures by year (`year_variance`), one per family, of
+    measures from the first year that has one: years before that are years of a list that had not begun.
     Raises Refusal for an unknown law or site, a share outside 0 to 1, and years without any record.
     """
     if law not in LAWS:
@@ -585,7 +593,7 @@ def estimate(
     force = in_force(contracts, claimed, since, until, contract_years)
     record = insured(claimed, force)
     seen_to, _ = record_day(events, day)
-    first, years = once(measures(events, seen_to)), years_at_risk(events, seen_to)
+    first, years = once(measures(events, seen_to, steps=steps)), years_at_risk(events, seen_to)
     orders = sorted(set(candidates["iso3"]))
     own = counts_of(first, orders)
     exposed = pd.Series(years, own.index)
@@ -596,19 +604,23 @@ def estimate(
         cluster, world_rate = (float(record[name][peril]) for name in ("cluster", "rate"))
         many = claimed[claimed["peril"] == peril].groupby("iso3")["claims"].sum()
         own_claims = many.reindex(by_country.index, fill_value=0) / cluster
-        learnt = learn(own_claims, by_country / cluster).reindex(places)
-        wide = float(credibility(own_claims, by_country / cluster)["shape"]["new"])
+        every = learn(own_claims, by_country / cluster)
+        learnt, wide = every.reindex(places), float(every["shape"]["new"])
+        if law != "own record":  # then one more country has the rate of all
+            world_rate = wide / float(every["rate"]["new"])
         shape[peril] = np.where(covered, learnt["shape"], wide)
         elsewhere = uninsured * max(world_rate, 0.5 / float(by_country.sum()))
         rate[peril] = np.where(covered, learnt["rate"], wide / elsewhere if elsewhere else np.inf)
+    gammas = (
+        country_credibility(own, exposed)
+        if law == "own record"
+        else {peril: pooled(own[peril], exposed) for peril in MINING}
+    )
     for peril in MINING:
-        gammas = learn(own[peril], exposed)
-        if peril == "internet" and (seen_to.year, seen_to.month) >= _published(shutdowns):
-            gammas = _internet(own[peril], exposed, first, countries_shut(shutdowns, world), shutdowns, law)
-        shape[peril], rate[peril] = (gammas[name].loc[places].to_numpy() for name in ("shape", "rate"))
+        shape[peril], rate[peril] = (gammas[peril][name].loc[places].to_numpy() for name in ("shape", "rate"))
     seen = claimed.groupby("year").size().reindex(range(since, until + 1), fill_value=0)
     expected = force.groupby("year").sum().reindex(seen.index, fill_value=0.0)
-    yearly = by_year(first, seen_to, int(events["date"].min().year))
+    yearly = by_year(first, seen_to, int((first if len(first) else events)["date"].min().year))
     spread = {
         "insured": year_variance(seen, expected * seen.sum() / expected.sum()),
         "mining": year_variance(yearly["measures"], yearly["years"] * len(first) / yearly["years"].sum()),
@@ -619,29 +631,6 @@ def estimate(
     shared = pd.DataFrame({"common": common, "family": family}).rename_axis("peril")
     shared.insert(1, "year", shared["family"].map(spread))
     return Rates(shape, rate, outages(reliability, candidates, day).loc[places.index]), shared
-
-
-def _internet(
-    own: pd.Series[Any],
-    exposed: pd.Series[Any],
-    first: pd.DataFrame,
-    hit: tuple[int, int, int],
-    shutdowns: pd.DataFrame,
-    law: HazardLaw,
-) -> pd.DataFrame:
-    """Gamma shape and rate of internet shutdowns per legal order: between floor and ceiling, then moved by own record.
-
-    own, exposed : blackouts of the event list per order, and years at risk. first: from `once`. hit: `countries_shut`
-    An order that the table of shutdowns names counts one more, unless the list has its blackout of that year.
-    """
-    year, countries, economies = hit
-    low = (float(own.sum()) + 0.5) / float(exposed.sum())
-    shape, rate = between(low, max(-np.log1p(-countries / economies), 2 * low))
-    if law != "own record":
-        return pd.DataFrame({"shape": shape, "rate": rate}, own.index)
-    dated = set(first[(first["peril"] == "internet") & (first["date"].dt.year == year)]["iso3"])
-    named = own.index.isin(set(shutdowns["iso3"]) - dated)
-    return pd.DataFrame({"shape": shape + own + named, "rate": rate + exposed}, own.index)
 
 
 def _places(candidates: pd.DataFrame, sites: Sequence[str] | None) -> pd.Series[str]:
@@ -655,8 +644,3 @@ def _places(candidates: pd.DataFrame, sites: Sequence[str] | None) -> pd.Series[
     if not asked:
         raise Refusal("there is no site to look at: name one at least, such as TX_ERCOT.")
     return every.loc[asked]
-
-
-def _published(shutdowns: pd.DataFrame) -> tuple[int, int]:
-    """(year, month) from which the world count of internet shutdowns was known: the February after its year."""
-    return int(shutdowns["year"].max()) + 1, 3
