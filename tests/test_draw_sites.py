@@ -81,6 +81,20 @@ def test_every_site_is_a_dot_with_its_name_and_sites_that_are_out_are_hollow(ax)
     assert (boxes[:, 2:] <= room[2:] + 1).all()
 
 
+def test_a_name_stands_nearest_to_its_own_dot_or_a_line_leads_to_it(ax):
+    places = data.load("site_candidates").set_index("site_id")
+    draw_sites.candidates(ax, places)
+    dots = ax.transData.transform(np.column_stack(draw_sites.equal_earth(places["lon"], places["lat"])))
+    boxes = np.array([text.get_window_extent().extents for text in ax.texts])
+    gaps = np.clip(dots[None], boxes[:, None, :2], boxes[:, None, 2:]) - dots
+    nearest = np.hypot(gaps[..., 0], gaps[..., 1]).argmin(axis=1)
+    starts = [ax.transData.transform((line.get_xdata()[0], line.get_ydata()[0])) for line in ax.get_lines()
+              if line.get_marker() != "o"]  # fmt: skip
+    led = [i for i, dot in enumerate(dots) if any(np.allclose(dot, start) for start in starts)]
+    assert {i for i in range(len(dots)) if nearest[i] != i} <= set(led)
+    assert {places.index.get_loc(site) for site in ("SE", "FI")} <= set(led)  # two dots that touch
+
+
 def test_one_site_alone_is_drawn(ax):
     draw_sites.candidates(ax, data.load("site_candidates").set_index("site_id").loc[["IS"]])
     (dot,) = (line for line in ax.get_lines() if line.get_marker() == "o")

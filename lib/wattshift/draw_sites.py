@@ -88,9 +88,9 @@ def label_places(points: ArrayLike, sizes: ArrayLike, frame: ArrayLike, *, clear
     frame  : left, bottom, right, top of the room there is
     clear  : what stays free around each point; all in one unit
 
-    A label takes the nearest place that is free and that a straight line from its point reaches without crossing
-    another label; those in a crowd choose first, and then all choose again until none moves (eight times at most).
-    Where nothing is free, the place that covers least is taken.
+    A label takes the nearest place that is free, that a straight line from its point reaches without crossing another
+    label, and from which its own point is clearly the nearest; those in a crowd choose first, and then all choose again
+    until none moves (eight times at most). Where nothing is free, the place that covers least is taken.
     """
     at, size, room = np.asarray(points, float), np.asarray(sizes, float), np.asarray(frame, float)
     apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1)) + np.where(np.eye(len(at)) > 0, np.inf, 0.0)
@@ -123,7 +123,9 @@ def label_places(points: ArrayLike, sizes: ArrayLike, frame: ArrayLike, *, clear
             crossed = met(leader(i, boxes), away).sum(axis=1)
             for k in np.flatnonzero(placed):
                 crossed = crossed + met(leader(k, labels[[k]]), boxes)[0]
-            cost = 10 * covered + 10 * outside / clear + crossed + reach / (20 * clear)
+            far = np.hypot(*np.moveaxis(np.clip(at[None], boxes[:, None, :2], boxes[:, None, 2:]) - at, 2, 0))
+            mistaken = (np.delete(far, i, axis=1) < far[:, [i]] + clear / 2).sum(axis=1)  # nearer to another point
+            cost = 10 * covered + 10 * outside / clear + crossed + mistaken / 2 + reach / (20 * clear)
             labels[i] = boxes[int(np.argmin(cost))]
         if np.array_equal(before, labels):
             break
@@ -131,7 +133,7 @@ def label_places(points: ArrayLike, sizes: ArrayLike, frame: ArrayLike, *, clear
 
 
 def candidates(
-    ax: Axes, places: pd.DataFrame, admissible: Mapping[str, bool] | None = None, *, size: float = 7.5
+    ax: Axes, places: pd.DataFrame, admissible: Mapping[str, bool] | None = None, *, size: float = 7.2
 ) -> None:
     """Sites by name on the map of the world: filled dots, and hollow ones for those that are out.
 
@@ -143,7 +145,10 @@ def candidates(
         out = admissible is not None and not admissible[site]
         colour = draw.COLOURS["vermillion" if out else "blue"]
         fill = "white" if out else colour
-        ax.plot(across, up, "o", color=colour, markerfacecolor=fill, markersize=5, markeredgewidth=1.4, zorder=3)
+        edge = colour if out else "white"  # a white rim keeps dots of a crowd apart
+        ax.plot(
+            across, up, "o", color=colour, mfc=fill, mec=edge, ms=4.2 if out else 5, mew=1.4 if out else 0.6, zorder=3
+        )
     fig = ax.get_figure(root=True)
     if fig is None:  # pragma: no cover - axes of ours always have one
         return
@@ -151,12 +156,14 @@ def candidates(
     fig.draw_without_rendering()
     sizes = [[box.width, box.height] for box in (text.get_window_extent() for text in texts)]
     seen, point = ax.transData.transform(np.column_stack([x, y])), fig.dpi / 72
-    corners = label_places(seen, sizes, ax.bbox.extents, clear=5 * point)
-    for text, corner, dot, extent in zip(texts, corners, seen, sizes, strict=True):
+    corners = label_places(seen, sizes, ax.bbox.extents, clear=4 * point)
+    apart = np.hypot(*(seen[:, None] - seen[None]).transpose(2, 0, 1)) + np.where(np.eye(len(seen)) > 0, np.inf, 0.0)
+    crowded = apart.min(axis=1, initial=np.inf) < 9 * point
+    for text, corner, dot, extent, close in zip(texts, corners, seen, sizes, crowded, strict=True):
         near = np.clip(dot, corner, corner + extent)  # of the label, what lies nearest to the dot
         text.set_x(ax.transData.inverted().transform(corner)[0])
         text.set_y(ax.transData.inverted().transform(corner)[1])
-        if np.hypot(*(near - dot)) > 9 * point:
+        if close or np.hypot(*(near - dot)) > 8 * point:
             ends = ax.transData.inverted().transform([dot, near])
             ax.plot(*ends.T, color=draw.MUTED, linewidth=0.5, zorder=2)
 
@@ -170,12 +177,13 @@ def shaded(ax: Axes, cells: pd.DataFrame, *, darkest: float = 1.0) -> None:
     Row and column k are centred on k, the first row on top. The cells are shapes, not dots, and stay sharp in print.
     """
     across, down = (np.arange(many + 1) - 0.5 for many in cells.shape[::-1])
-    colours: dict[str, Any] = {"cmap": draw.pale("blue"), "vmin": 0, "vmax": darkest}
+    colours: dict[str, Any] = {"cmap": draw.pale("blue").with_extremes(bad="white"), "vmin": 0, "vmax": darkest}
     ax.pcolormesh(across, down, cells.to_numpy(float), edgecolors="white", linewidth=1.5, **colours)
     ax.set(xlim=across[[0, -1]], ylim=down[[-1, 0]])
     ax.set_xticks(range(cells.shape[1]), [str(name) for name in cells.columns])
-    ax.set_yticks(range(len(cells)), [str(name) for name in cells.index])
+    ax.set_yticks(range(len(cells)), [str(name) for name in cells.index], va="center")
     ax.tick_params(length=0)
+    ax.spines["bottom"].set_visible(False)
     ax.grid(visible=False)
 
 
