@@ -45,6 +45,7 @@ TABLES = [
     "kazakhstan_timeline",
     "mining_regulation_events",
     "past_forecasts",
+    "plant_statements",
     "pri_claims_opic",
     "pri_contracts_opic",
     "site_candidates",
