@@ -19,11 +19,14 @@ VALUES = {
 }  # fmt: skip
 PAST = Sizes(
     pd.DataFrame(
-        {"usd_per_kwh": [0.01, 0.001, 0.0], "of_price": [0.0, 0.0, 0.1], "miners": [True, False, False]},
+        {
+            "usd_per_kwh": [0.01, 0.001, 0.0], "of_price": [0.0, 0.0, 0.1], "topped_to": [np.nan] * 3,
+            "miners": [True, False, False],
+        },
     ),
     np.array([10.0, 20.0]),
     np.array([5.0]),
-)
+)  # fmt: skip
 MINE = Use("mining", 36_525.0, 30_000.0, 80_000.0, 60_000.0, 4.0, 0.05, 1e6)
 HOST = Use("hosting", 36_525.0, 30_000.0, 100_000.0, 0.0, 1.0, 0.05, 1e6)
 PLAIN = {"life": 10.0, "discount_rate": 0.0}
@@ -90,10 +93,50 @@ def test_steps_of_tariffs_as_the_tables_print_them(tables: dict[str, pd.DataFram
     step = found.set_index(["iso3", "printed"])
     assert step.loc[("NOR", "0.0086 to 0.015 USD/kWh"), "usd_per_kwh"] == pytest.approx(0.0064)
     assert step.loc[("SWE", "0.006 to 0.36 SEK/kWh"), "usd_per_kwh"] == pytest.approx(0.0344)
-    assert step.loc[("KAZ", "1, then 25 KZT/kWh"), ["usd_per_kwh", "miners"]].tolist() == [0.052, True]
-    assert sorted(found["of_price"][found["of_price"] > 0]) == pytest.approx([0.125, 0.54, 1.7])
+    assert step.loc[("KAZ", "1, then 25 KZT/kWh"), ["usd_per_kwh", "topped_to", "miners"]].tolist() == [
+        0.0021,
+        0.052,
+        True,
+    ]
+    of_price = found[found["of_price"] > 0]
+    assert of_price.groupby("iso3")["of_price"].prod()["ARG"] == pytest.approx(1.7)
+    assert (1 + of_price[of_price["iso3"] == "PRY"]["of_price"]).prod() == pytest.approx(
+        1.54 * 1.125
+    )  # one step or two
     assert found[found["usd_per_kwh"].isna()]["iso3"].tolist() == ["FIN"]  # euros, and no exchange rate is assumed
     assert (found["iso3"] == "KAZ").sum() == 1  # one measure, as hazards counts it
+
+
+def test_the_kazakh_fee_asks_little_of_a_mine_whose_power_is_dear(tables: dict[str, pd.DataFrame]):
+    prices, events = tables["industrial_power_prices"], tables["mining_regulation_events"]
+
+    def rise(day: str, price: float) -> float:
+        steps = losses.sizes(prices, events, day).steps
+        return float(losses.rises(steps, price)[steps["iso3"] == "KAZ"].item())
+
+    assert rise("2026-07-01", 0.05) == 0.0021  # one tenge where power costs 24 or more
+    assert rise("2026-07-01", 0.03) == pytest.approx(0.022)
+    assert rise("2026-07-01", -0.1) == 0.052
+    assert rise("2022-06-30", 0.03) == 0.0021  # the schedule holds from 2023 on
+
+
+def test_successive_steps_of_one_measure_are_compounded(tables: dict[str, pd.DataFrame], monkeypatch):
+    prices, events = tables["industrial_power_prices"], tables["mining_regulation_events"]
+    one = losses.tariff_steps(prices, events).query("iso3 == 'PRY'")  # a tariff raised by 54%, later by 9 to 16%
+    assert one["of_price"].tolist() == pytest.approx([1.54 * 1.125 - 1])
+    assert one["printed"].tolist() == ["54%, then 9 to 16%"]
+    monkeypatch.setattr(hazards, "STEPS", ())
+    two = losses.tariff_steps(prices, events).query("iso3 == 'PRY'")
+    assert two["of_price"].tolist() == pytest.approx([0.54, 0.125])
+
+
+def test_levies_in_force_are_the_newest_as_printed(tables: dict[str, pd.DataFrame]):
+    found = losses.levies(tables["industrial_power_prices"], "2026-07-01").set_index("iso3")
+    assert found["printed"].to_dict() == {
+        "FIN": "2.24 EUR cents/kWh", "KAZ": "1 to 25 KZT/kWh", "NOR": "0.015 USD/kWh", "SWE": "0.36 SEK/kWh",
+    }  # fmt: skip
+    early = losses.levies(tables["industrial_power_prices"], "2022-06-30").set_index("iso3")
+    assert early["printed"].to_dict() == {"KAZ": "1 KZT/kWh"}
 
 
 def test_lengths_are_those_dated_to_the_day(tables: dict[str, pd.DataFrame]):
@@ -232,8 +275,27 @@ def test_simulation_meets_the_closed_form():
         total = losses.annual(parts, event, sites)
         assert total.max().max() <= event["seizure"].item() + 1e-9
         assert (total.mean() <= closed.sum(axis=1) + 5 * total.std() / 200).all()
-        split = losses.shares(parts, total)
-        assert split.sum(axis=1).to_numpy() == pytest.approx(total.mean().to_numpy(), rel=1e-12)
+
+
+def test_tails_of_sites_alone_meet_closed_forms():
+    # a seizure a year with chance 1 - exp(-0.002), and nothing else: CVaR is the size times that chance over the tail's
+    sites = ["A", "B", "C"]
+    rates = believed({"seizure": [0.002, 0.002, 0.02]}, sites, shape=1e9)
+    rates.outage["mean"] = 0.0
+    assert losses.laws(rates).tolist() == [0, 0, 1]
+    events = {use.name: losses.one_event(use, VALUES, PAST, **PLAIN) for use in (MINE, HOST)}
+    quiet = shared().assign(year=0.0)
+    found = losses.tails(rates, quiet, events, 120_000, np.random.default_rng(6))
+    for use, event in events.items():
+        size = event["seizure"].item()
+        for site, rate in (("A", 0.002), ("C", 0.02)):
+            hit = 1 - np.exp(-rate)
+            told = found[use].loc[site]
+            assert told["cvar_95"] == pytest.approx(size * hit / 0.05, abs=5 * told["cvar_95_error"])
+            assert told["cvar_99"] == pytest.approx(size * min(1.0, hit / 0.01), abs=5 * told["cvar_99_error"] + 1e-6)
+            assert told["raw"] == pytest.approx(rate * size, abs=5 * size * np.sqrt(rate / 120_000))
+            assert 0 <= told["capped"] < rate**2
+    assert found["hosting"].loc["C", "cvar_99"] == pytest.approx(events["hosting"]["seizure"].item())
 
 
 def test_no_hazard_no_loss():
@@ -285,7 +347,7 @@ def test_the_summary_is_by_site():
     found = losses.summary(draws)
     assert found.loc["A", ["mean", "cvar_95", "cvar_99"]].tolist() == pytest.approx([1, 20, 100])
     assert (found.loc["B"] == 0).all()
-    assert losses.tail_charge(draws)["A"] == pytest.approx(0.06 * 99)
+    assert losses.tail_charge(found)["A"] == pytest.approx(0.06 * 99)
 
 
 def test_over_a_life_an_even_loss_is_an_annuity():

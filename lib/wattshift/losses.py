@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from wattshift import gates, hazards, mining
+from wattshift import gates, hazards, mining, replay
 from wattshift.bottomup import STATED, Input
 from wattshift.hazards import COUNTED, PERILS, Rates
 from wattshift.portfolio import tail, tail_error
@@ -63,6 +63,7 @@ ASSUMED = (
 )
 PRICE_REACH = 0.25  # USD/kWh either side of the price paid, in which the risk premium is looked for
 PRICE_STEPS = 101
+BLOCK = 50_000  # years drawn at a time
 
 
 # ---------------------------------------------------------------- margins
@@ -174,8 +175,8 @@ def mean_hashprice(network: pd.DataFrame) -> float:
 class Sizes:
     """Sizes of past events, each as likely as the others.
 
-    steps     : rises of the power price, columns usd_per_kwh and of_price (a rise is the first plus the second times
-                the price paid) and miners (True where the step was for miners alone)
+    steps     : rises of the power price, columns usd_per_kwh, of_price and topped_to (see `rises`), and miners (True
+                where the step was for miners alone)
     rationing : days without power; shutdown : days without internet
     hindsight : which of these were known only after the as-of date, and are taken from later events
     """
@@ -190,32 +191,76 @@ def tariff_steps(prices: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     """Every dated rise of a tariff, tax or levy on power for miners or data centres whose size a table prints.
 
     prices : industrial_power_prices; events : mining_regulation_events
-    A row: iso3, date, what, usd_per_kwh and of_price (one is 0), miners, printed (size and unit as printed). A step in
-    a currency that the table does not convert has NaN in usd_per_kwh.
+    A row: iso3, date, what, usd_per_kwh, of_price and topped_to (see `rises`), miners, printed (size and unit as
+    printed). A step in a currency that the table does not convert has NaN in usd_per_kwh.
 
-    Taxes stand as pairs (before, after). Levies of one country are one step, as `hazards` counts them once, of the
-    newest size. Per cents stand in the words of tariff events.
+    Taxes stand as pairs (before, after). Levies of one country are one step: the newest, and where that is a greatest
+    fee, a schedule that goes down to the smallest. Per cents stand in the words of tariff events; those that `hazards`
+    counts as one measure are one step, compounded.
     """
     rows: list[tuple[object, ...]] = []
     taxes = prices[prices["period_kind"] == "tax"].sort_values("period")
     names = taxes["price_kind"].str.replace(r"_(before|after)$", "", regex=True)
     for (country, name), pair in taxes.groupby(["iso3", names]):
         before, after = pair.iloc[0], pair.iloc[-1]
-        printed = f"{before['value']:g} to {after['value']:g} {after['unit']}"
-        rise = after["usd_per_kwh"] - before["usd_per_kwh"]
-        rows.append((country, after["period"], name, rise, 0.0, False, printed))
+        if before["price_kind"] != after["price_kind"]:
+            printed = f"{before['value']:g} to {after['value']:g} {after['unit']}"
+            rise = after["usd_per_kwh"] - before["usd_per_kwh"]
+            rows.append((country, after["period"], name, rise, 0.0, np.nan, False, printed))
     for country, levies in prices[prices["period_kind"] == "levy"].sort_values("period").groupby("iso3"):
-        last = levies.iloc[-1]
+        last, first, usd = levies.iloc[-1], levies["period"].iloc[0], levies["usd_per_kwh"]
+        graded = str(last["price_kind"]).endswith("maximum")
+        least, most = (usd.min(), last["usd_per_kwh"]) if graded else (last["usd_per_kwh"], np.nan)
         printed = ", then ".join(f"{value:g}" for value in levies["value"]) + f" {last['unit']}"
-        rows.append((country, levies["period"].iloc[0], last["price_kind"], last["usd_per_kwh"], 0.0, True, printed))
-    tariffs = events[events["kind"] == "tariff"]
+        rows.append((country, first, last["price_kind"], least, 0.0, most, True, printed))
+    known = hazards.measures(events, events["date"].max())
+    tariffs = known[(known["kind"] == "tariff") & (known["peril"] == "tariff")]
     found = tariffs["event"].str.extract(r"(\d+)(?:-(\d+))?%").astype(float)
-    for row, (low, high) in zip(tariffs.to_dict("records"), found.to_numpy(), strict=True):
-        if np.isfinite(low):
-            printed = f"{low:g}%" if np.isnan(high) else f"{low:g} to {high:g}%"
-            rows.append((row["iso3"], row["date"], "tariff", 0.0, np.nanmean([low, high]) / 100, True, printed))
-    columns = ["iso3", "date", "what", "usd_per_kwh", "of_price", "miners", "printed"]
+    for _, part in found.dropna(subset=0).groupby(tariffs["measure"], sort=False):
+        row = tariffs.loc[part.index[0]]
+        printed = ", then ".join(
+            f"{low:g}%" if np.isnan(high) else f"{low:g} to {high:g}%" for low, high in part.to_numpy()
+        )
+        rise = float(np.prod(1 + np.nanmean(part.to_numpy(), axis=1) / 100)) - 1
+        rows.append((row["iso3"], row["date"], "tariff", 0.0, rise, np.nan, True, printed))
+    columns = ["iso3", "date", "what", "usd_per_kwh", "of_price", "topped_to", "miners", "printed"]
     return pd.DataFrame(rows, columns=columns).sort_values("date", ignore_index=True)
+
+
+def rises(steps: pd.DataFrame, power_price: float) -> Floats:
+    """What each step adds to a power price, USD/kWh: usd_per_kwh, and of_price times the price.
+
+    Where topped_to is known the step is a schedule, and usd_per_kwh its least: price and fee make topped_to together
+    (`replay.progressive_fee`). A price below zero counts as zero.
+
+    >>> steps = pd.DataFrame({"usd_per_kwh": [0.01, 0.002], "of_price": [0.5, 0.0], "topped_to": [np.nan, 0.052]})
+    >>> [np.round(rises(steps, price), 3).tolist() for price in (0.02, 0.06)]
+    [[0.02, 0.032], [0.04, 0.002]]
+    """
+    price = max(power_price, 0.0)
+    flat = (steps["usd_per_kwh"] + steps["of_price"] * price).to_numpy(dtype=float)
+    graded = [
+        replay.progressive_fee(price, most, least) if most == most else np.nan
+        for most, least in zip(steps["topped_to"], steps["usd_per_kwh"], strict=True)
+    ]
+    return np.where(steps["topped_to"].notna(), graded, flat)
+
+
+def levies(prices: pd.DataFrame, as_of: str) -> pd.DataFrame:
+    """The taxes and levies on power for data centres or miners that are in force on a day, as printed.
+
+    prices : industrial_power_prices. A row: iso3, what, printed (size and unit), since (of that size). A greatest fee
+    is printed with the smallest. Which rows end, no table says: the newest stands.
+    """
+    known = prices[prices["period_kind"].isin(["tax", "levy"]) & (prices["period"] <= pd.Timestamp(as_of))]
+    known = known[~known["price_kind"].str.endswith("_before")].sort_values("period")
+    rows = []
+    for (country, kind), of_kind in known.groupby(["iso3", "period_kind"]):
+        last = of_kind.iloc[-1]
+        least = of_kind["value"].min()
+        low = f"{least:g} to " if str(last["price_kind"]).endswith("maximum") and least < last["value"] else ""
+        rows.append((country, kind, f"{low}{last['value']:g} {last['unit']}", last["period"]))
+    return pd.DataFrame(rows, columns=["iso3", "what", "printed", "since"])
 
 
 def lengths(events: pd.DataFrame, peril: str, longest: int = 365) -> pd.DataFrame:
@@ -245,21 +290,26 @@ def sizes(prices: pd.DataFrame, events: pd.DataFrame, as_of: str) -> Sizes:
 
     Raises Refusal where a kind has none at all: the size of such an event is then unknown.
     """
-    every = {
-        "steps of tariffs": tariff_steps(prices, events).dropna(subset="usd_per_kwh"),
-        "lengths of rationing": lengths(events, "rationing"),
-        "lengths of internet shutdowns": lengths(events, "internet"),
-    }
-    missing = [name for name, rows in every.items() if rows.empty]
+    day = pd.Timestamp(as_of)
+    old, seen = prices[prices["period"] <= day], events[events["date"] <= day]
+
+    def every(prices: pd.DataFrame, events: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        return {
+            "steps of tariffs": tariff_steps(prices, events).dropna(subset="usd_per_kwh"),
+            "lengths of rationing": lengths(events, "rationing"),
+            "lengths of internet shutdowns": lengths(events, "internet"),
+        }
+
+    known, late = every(old, seen), every(prices, events)
+    missing = [name for name, rows in late.items() if rows.empty]
     if missing:
         raise Refusal(f"the tables hold no {missing[0]}, so what such an event costs is unknown.")
-    kept = {name: known_by(rows, "date", as_of) for name, rows in every.items()}
-    steps, dry, dark = (rows for rows, _ in kept.values())
+    steps, dry, dark = (known[name] if len(known[name]) else late[name] for name in late)
     return Sizes(
         steps.reset_index(drop=True),
         dry["days"].to_numpy(),
         dark["days"].to_numpy(),
-        tuple(name for name, (_, known) in kept.items() if not known),
+        tuple(name for name in late if known[name].empty),
     )
 
 
@@ -391,7 +441,7 @@ def one_event(
     plant = left - use.rigs / 2
     move = plant + at["move_cost"] + margin * at["idle_months"] / MONTHS_PER_YEAR
     ban = 0.0 if hosting else min(move, worth - resale)
-    step = (past.steps["usd_per_kwh"] + past.steps["of_price"] * max(use.power_price, 0.0)).to_numpy(dtype=float)
+    step = rises(past.steps, use.power_price)
     if hosting:
         step = np.where(past.steps["miners"], 0.0, step) * (1 - at["pass_through"])
     dearer = np.minimum(step * use.kwh, margin) * annuity(discount_rate, min(at["tariff_years"], rest))
@@ -455,14 +505,6 @@ def annual(parts: Mapping[str, Floats], event: Mapping[str, Floats], sites: Sequ
     return pd.DataFrame(np.minimum(total, worst), columns=list(sites))
 
 
-def shares(parts: Mapping[str, Floats], total: pd.DataFrame) -> pd.DataFrame:
-    """Expected loss by site and peril, USD per MW-year, which add to the mean of `total` (the cap taken off evenly)."""
-    uncapped = np.sum(list(parts.values()), axis=0)
-    keep = np.divide(total.to_numpy(), uncapped, out=np.ones_like(uncapped), where=uncapped > 0)
-    means = {peril: (usd * keep).mean(axis=0) for peril, usd in parts.items()}
-    return pd.DataFrame(means, index=total.columns)[list(PERILS)]
-
-
 def expected(rates: pd.DataFrame, minutes: ArrayLike, event: Mapping[str, Floats]) -> pd.DataFrame:
     """Expected loss in closed form, sites × perils, USD per MW-year: mean rate times mean size, before the cap.
 
@@ -492,6 +534,48 @@ def summary(losses: pd.DataFrame, levels: Sequence[float] = (0.95, 0.99)) -> pd.
             tail_error(losses, level),
         )
     return table
+
+
+def laws(rates: Rates) -> pd.Series[int]:
+    """Number of each site's law of loss, from 0 in the order of the sites: one law where the counted rates are equal.
+
+    Minutes of outage are left out: a site's own, and a hundredth or less of any loss here.
+    """
+    both = pd.concat([rates.shape[list(COUNTED)], rates.rate[list(COUNTED)]], axis=1, keys=["shape", "rate"])
+    return pd.Series(pd.factorize(pd.MultiIndex.from_frame(both))[0], rates.shape.index)
+
+
+def tails(
+    rates: Rates,
+    shared: pd.DataFrame,
+    events: Mapping[str, Mapping[str, Floats]],
+    draws: int,
+    rng: np.random.Generator,
+    levels: Sequence[float] = (0.95, 0.99),
+) -> dict[str, pd.DataFrame]:
+    """`summary` by use, from draws of its own: for sites each alone, where the drawn years of a report are too few.
+
+    events : use -> what `one_event` gives. Column "raw" is the mean before the cap of `annual`, which the closed form
+    must meet, and "capped" the share of years that the cap cuts. Drawn in blocks of `BLOCK`, so that memory stays small
+    """
+    sites = list(rates.shape.index)
+    orders = pd.Series(sites, sites)
+    total: dict[str, list[pd.DataFrame]] = {use: [] for use in events}
+    raw = {use: np.zeros(len(sites)) for use in events}
+    cut = {use: np.zeros(len(sites)) for use in events}
+    for start in range(0, draws, BLOCK):
+        many = min(BLOCK, draws - start)
+        counts = hazards.simulate(rates, shared, orders, many, rng)
+        for use, event in events.items():
+            parts = by_peril(counts, rates.outage["mean"], event, sites, rng)
+            capped, before = annual(parts, event, sites), np.sum(list(parts.values()), axis=0)
+            total[use].append(capped)
+            raw[use] += before.sum(axis=0) / draws
+            cut[use] += (before > capped.to_numpy() + 1e-9).sum(axis=0) / draws
+    return {
+        use: summary(pd.concat(found, ignore_index=True), levels).assign(raw=raw[use], capped=cut[use])
+        for use, found in total.items()
+    }
 
 
 def over_life(
@@ -592,12 +676,12 @@ def price_grid(power_price: float) -> Floats:
     return np.linspace(power_price - PRICE_REACH, power_price + PRICE_REACH, PRICE_STEPS)
 
 
-def tail_charge(losses: pd.DataFrame, level: float = 0.99, price: float = TAIL_PRICE) -> pd.Series[float]:
-    """What holding capital for the tail costs, USD per MW-year: price times (CVaR - expected loss), a site.
+def tail_charge(summed: pd.DataFrame, price: float = TAIL_PRICE) -> pd.Series[float]:
+    """What holding capital for the tail costs, USD per MW-year: price times (CVaR 99% - expected loss), a site.
 
-    price : yearly return that the capital must earn, share
+    summed : from `summary`; price : yearly return that the capital must earn, share
     """
-    return pd.Series((tail(losses, level) - losses.mean()) * price, index=losses.columns)
+    return (summed["cvar_99"] - summed["mean"]) * price
 
 
 # ---------------------------------------------------------------- what is known of power prices
