@@ -108,6 +108,11 @@ def test_a_province_is_not_its_country():
     assert quebec["value"] == alberta["value"] == 174.81  # Canada's
     assert quebec["error"] > 100
     assert quebec["draw"] != alberta["draw"]
+    assert "of the country, not of Quebec" in cell("QC_CA", "surplus")["note"]
+    lent = MEASURED[MEASURED["borrowed"]].groupby("site_id")["criterion"].apply(list)
+    assert lent["QC_CA"] == lent["AB_CA"] == lent["IRK_RU"] == ["surplus", "fuel mix", "carbon"]
+    assert lent["TX_ERCOT"] == ["surplus"]  # what a state makes is known, what it uses is not
+    assert set(lent.index) == {"AB_CA", "GA_US", "IRK_RU", "NY_US", "QC_CA", "TX_ERCOT"}
     size = cell("QC_CA", "system size")
     assert np.isnan(size["value"])
     assert size["low"] == pytest.approx(100 / (614.68e6 / 8_760))

@@ -147,7 +147,7 @@ CRITERIA: dict[str, Criterion] = {
 }  # fmt: skip
 COLUMNS = (
     "site_id", "iso3", "criterion", "value", "error", "low", "high", "unit", "year", "age_years", "table", "level",
-    "note", "law", "worst", "best", "offset", "draw",
+    "note", "law", "worst", "best", "offset", "draw", "borrowed",
 )  # fmt: skip
 
 
@@ -283,7 +283,8 @@ def measure(
     One row per site and criterion, with the site's iso3. value (NaN: unknown), error (a standard deviation), low and
     high (bounds stated for an unknown value; NaN: none), unit, year (of the figure), age_years (from the end of that
     year or month to the day), table, level (country or region), note (reason, source, caveat), the scale (law, worst,
-    best, offset), and draw: rows with one draw share one error, as two sites of one country do.
+    best, offset), draw: rows with one draw share one error, as two sites of one country do; and borrowed: whether a
+    figure of electricity is the country's though the site joins a grid of its own.
     Raises Refusal for no site, a site twice, a missing table, and a power not above zero.
     """
     if not site_power > 0:
@@ -305,6 +306,7 @@ def measure(
             level = cell.get("level", "country")
             rows.append(
                 {"value": np.nan, "error": np.nan, "low": np.nan, "high": np.nan, "year": pd.NA, "ends": pd.NaT}
+                | {"borrowed": False}
                 | {"note": "", "level": level, "site_id": site.site_id, "iso3": site.iso3, "criterion": name}
                 | {"draw": f"{name} of {site.iso3 if level == 'country' else site.site_id}"}
                 | cell
@@ -555,8 +557,11 @@ def _electricity(site: Row, known: Mapping[str, pd.DataFrame], day: pd.Timestamp
     surplus = _aged(nation["generation_twh"] / nation["demand_twh"] - 1, day)
     surplus |= {"table": "country_energy_annual"}
     jumps = nation["demand_twh"].dropna().pct_change().iloc[-CHANGE_YEARS:]
+    surplus["borrowed"] = "value" in surplus and (in_state or apart)
     if in_state:
         surplus["note"] = "of the country: the demand of a state is not in the tables"
+    elif apart:
+        surplus["note"] = f"of the country, not of {site.region}"
     elif (jumps.abs() > 0.3).any():
         surplus["note"] = f"demand changes by {jumps.loc[jumps.abs().idxmax()]:+.0%} in {jumps.abs().idxmax()}: a break"
     mix = _aged(shares.max(axis=1), day) | base
@@ -571,6 +576,7 @@ def _electricity(site: Row, known: Mapping[str, pd.DataFrame], day: pd.Timestamp
             if "value" in cell:
                 cell["note"] = "; ".join(filter(None, [cell.get("note"), f"of the country, not of {site.region}"]))
                 cell["error"], cell["level"] = float(np.hypot(cell["error"], off)), "region"
+                cell["borrowed"] = True
         if "value" in size:
             note = f"its share of the country's load; that of {site.region} alone is larger and not in the tables"
             size = {"table": table, "level": "region", "note": note, "low": size["value"]}

@@ -1,8 +1,9 @@
 """Ranks of sites that admit doubt: stochastic multicriteria acceptability analysis, SMAA-2, and what a rank hangs on.
 
 A site's score is the weighted sum of its values, weights at least zero that add to one. Neither is known: weights are
-drawn evenly from all that agree with what was said of them, values by their own errors (cells with one source share one
-draw), a missing value evenly from the range that stands for it. What comes out is how often each site takes each rank.
+drawn evenly from all that agree with what was said of them, values by their own errors and cut to 0..1 (cells with one
+source share one draw), a missing value evenly from the range that stands for it. What comes out is how often each site
+takes each rank.
 
 Lahdelma and Salminen (2001), "SMAA-2: stochastic multicriteria acceptability analysis for group decision making",
 Operations Research 49(3). Weights under preferences: Tervonen, van Valkenhoef, Basturk and Postmus (2013), "Hit-and-run
@@ -75,13 +76,18 @@ class _Statement:
     kind: Literal["at least", "above", "equal"]
 
 
-def preferences(statements: Sequence[str], criteria: Sequence[str]) -> Preferences:
+def preferences(
+    statements: Sequence[str], criteria: Sequence[str], gone: Mapping[str, str] | None = None
+) -> Preferences:
     """What statements such as "governance > carbon" say of the weights of criteria.
+
+    gone: criteria that are not in use, each with the reason, for the refusal of a statement that names one.
 
     A statement compares weights with each other or with a share of one, by >, >=, <, <= or "is", also in a chain:
     "governance > violence > carbon", "0.1 <= carbon <= 0.3", "fuel mix is 0.2". No statement: all weights are equally
-    good. Raises Refusal for a criterion that is not there (naming the nearest), a statement that is none, and
-    statements that no weights satisfy (naming the fewest that clash, with the sum where it is to blame).
+    good. Raises Refusal for a criterion that is not in use (with the reason, or naming the nearest), a statement that
+    is none or compares a criterion with itself, and statements that no weights satisfy (naming the fewest that clash,
+    with the sum where it is to blame).
 
     >>> told = preferences(["carbon <= 0.1"], ["governance", "carbon"])
     >>> told.rows.tolist(), told.least.tolist()
@@ -90,7 +96,7 @@ def preferences(statements: Sequence[str], criteria: Sequence[str]) -> Preferenc
     names = tuple(criteria)
     if not names or len(set(names)) < len(names):
         raise Refusal("the criteria need names, and each its own.")
-    parts = [part for text in statements for part in _read(text, names)]
+    parts = [part for text in statements for part in _read(text, names, gone or {})]
     if not _possible(parts, len(names)):
         raise Refusal(_clash(parts, names))
     bounds = [part for part in parts if part.kind != "equal"]
@@ -105,7 +111,7 @@ def preferences(statements: Sequence[str], criteria: Sequence[str]) -> Preferenc
     return Preferences(names, tuple(statements), rows[~flat], least[~flat], equal, level)
 
 
-def _read(text: str, names: tuple[str, ...]) -> list[_Statement]:
+def _read(text: str, names: tuple[str, ...], gone: Mapping[str, str]) -> list[_Statement]:
     """The comparisons of one statement, left to right."""
     pieces = SIGN.split(str(text).strip())
     terms, signs = pieces[::2], pieces[1::2]
@@ -113,11 +119,13 @@ def _read(text: str, names: tuple[str, ...]) -> list[_Statement]:
         raise Refusal(
             f"{text!r} says nothing of weights; say for example {names[0]} > {names[-1]}, or {names[0]} >= 0.2."
         )
-    sides = [_term(term, text, names) for term in terms]
+    sides = [_term(term, text, names, gone) for term in terms]
     found = []
     for (left, low), sign, (right, high) in zip(sides[:-1], signs, sides[1:], strict=True):
         if not left.any() and not right.any():
             raise Refusal(f"{text!r} compares no weight; say for example {names[0]} >= 0.2.")
+        if (left == right).all():
+            raise Refusal(f"{text!r} compares {names[int(left.argmax())]} with itself; name two criteria, or a share.")
         way = -1.0 if sign in ("<", "<=", "≤") else 1.0
         kind: Literal["at least", "above", "equal"] = (
             "above" if sign in "<>" else "at least" if sign in ("<=", ">=", "≤", "≥") else "equal"
@@ -126,7 +134,7 @@ def _read(text: str, names: tuple[str, ...]) -> list[_Statement]:
     return found
 
 
-def _term(term: str, text: str, names: tuple[str, ...]) -> tuple[Floats, float]:
+def _term(term: str, text: str, names: tuple[str, ...], gone: Mapping[str, str]) -> tuple[Floats, float]:
     """A criterion as its unit vector, or a share as a number: (vector, number)."""
     word = " ".join(term.split())
     if NUMBER.fullmatch(word):
@@ -138,6 +146,9 @@ def _term(term: str, text: str, names: tuple[str, ...]) -> tuple[Floats, float]:
             raise Refusal(f"a weight is a share between 0 and 1, such as 0.2; {text!r} gives {word}.")
         return np.zeros(len(names)), share
     known = {name.casefold(): place for place, name in enumerate(names)}
+    for name, reason in gone.items():
+        if name.casefold() == word.casefold() and name not in names:
+            raise Refusal(f"{text!r} speaks of {name}, which is not in use: {reason}.")
     if word.casefold() not in known:
         near = difflib.get_close_matches(word.casefold(), list(known), n=1)
         hint = f"did you mean {names[known[near[0]]]}?" if near else f"there are {', '.join(names)}."
@@ -365,7 +376,7 @@ def _corners(told: Preferences, basis: Floats, rng: np.random.Generator) -> Floa
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """A panel as value = centre + spread × noise[column]: noise is standard normal for errors, even for unknown cells.
+    """A panel as value = centre + spread × noise[column], cut to 0..1: noise is normal for errors, else even.
 
     centre, spread (S, C); column (S, C): which noise; even (K): which noises are even from -1/2 to 1/2.
     """
@@ -387,6 +398,13 @@ def _doubt(panel: Panel) -> _Doubt:
             f"{panel.criteria[criterion]} of {panel.sites[site]} has neither a value with an error of zero or more "
             "nor a range from low to high."
         )
+    beyond = (np.where(known, panel.value, panel.low) < -FLAT) | (np.where(known, panel.value, panel.high) > 1 + FLAT)
+    if beyond.any():
+        site, criterion = np.argwhere(beyond)[0]
+        raise Refusal(
+            f"{panel.criteria[criterion]} of {panel.sites[site]} lies beyond 0 and 1, the ends of a utility: "
+            "bring figures to a scale first (sites.panel)."
+        )
     centre = np.where(known, panel.value, (panel.low + panel.high) / 2)
     spread = np.where(known, panel.error, panel.high - panel.low)
     key = np.where(spread > 0, 2 * panel.source + ~known, -1)  # an error and a range of one source are two draws
@@ -402,12 +420,15 @@ def _noise(doubt: _Doubt, n: int, rng: np.random.Generator) -> NDArray[np.float3
 
 
 def _scores(doubt: _Doubt, weights: Floats, noise: NDArray[Any]) -> Floats:
-    """Weighted sums, (S, n). weights (n, C), noise (K, n). The same steps for each site: equal sites stay equal."""
+    """Weighted sums, (S, n). weights (n, C), noise (K, n). The same steps for each site: equal sites stay equal.
+
+    A drawn value is cut to 0..1, where the scale ends: a worse one never becomes the better one by it.
+    """
     total = np.zeros((len(doubt.centre), len(weights)))
     for c in range(weights.shape[1]):
         value = np.broadcast_to(doubt.centre[:, c, None], total.shape)
         if doubt.spread[:, c].any():
-            value = value + doubt.spread[:, c, None] * noise[doubt.column[:, c]]
+            value = np.clip(value + doubt.spread[:, c, None] * noise[doubt.column[:, c]], 0.0, 1.0)
         total += weights[:, c] * value
     return total
 
@@ -428,6 +449,18 @@ def kept(panel: Panel, sites: Sequence[str]) -> Panel:
     places = [panel.sites.index(_known_site(panel, site)) for site in sites]
     rows = {name: getattr(panel, name)[places] for name in ("value", "error", "low", "high", "source")}
     return replace(panel, sites=tuple(sites), **rows)
+
+
+def level(panel: Panel) -> list[tuple[str, ...]]:
+    """Sites that are level in every draw, since their figures, errors and sources are the same; groups of two or more.
+
+    Which of them comes first is decided by lot, so their shares of a rank belong together.
+    """
+    doubt = _doubt(panel)
+    column = np.where(doubt.spread > 0, doubt.column, -1)
+    alike = pd.DataFrame(np.hstack([doubt.centre, doubt.spread, column]), index=list(panel.sites))
+    groups = alike.groupby(list(alike.columns), sort=False).groups.values()
+    return [tuple(map(str, group)) for group in groups if len(group) > 1]
 
 
 def _known_site(panel: Panel, site: str) -> str:
@@ -522,9 +555,9 @@ class Ranking:
 def rank(panel: Panel, weights: Floats, rng: np.random.Generator) -> Ranking:
     """SMAA-2 of a panel under draws of the weights (n, C), from `weights`; values are drawn once a draw.
 
-    Values are drawn to first order, value + error × standard normal, and not cut at 0 and 1. Equal scores are put in
-    order by lot. Raises Refusal for a cell without value and range, and for weights of another number of criteria,
-    below zero, or that do not add to one.
+    A value is drawn as value + error × standard normal, cut to 0..1. Equal scores are put in order by lot. Raises
+    Refusal for a cell without value and range, or beyond 0..1, and for weights of another number of criteria, below
+    zero, or that do not add to one.
     """
     doubt = _doubt(panel)
     size, n = len(panel.sites), len(weights)
@@ -582,7 +615,7 @@ def _confidence(doubt: _Doubt, central: Floats, n: int, rng: np.random.Generator
     centre, spread = doubt.centre.astype(np.float32), doubt.spread.astype(np.float32)
     for start in range(0, n, CHUNK):
         noise = _noise(doubt, min(CHUNK, n - start), rng).T
-        scores = (centre + spread * noise[:, doubt.column]) @ own  # (draws, S, ever)
+        scores = np.clip(centre + spread * noise[:, doubt.column], 0, 1) @ own  # (draws, S, ever)
         near = scores >= scores.max(axis=1, keepdims=True) - ALIKE
         made[ever] += (near[:, ever, np.arange(len(ever))] / near.sum(axis=1)).sum(axis=0)
     return made / n
