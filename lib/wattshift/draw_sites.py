@@ -202,48 +202,45 @@ def known(ax: Axes, years: pd.DataFrame, ages: pd.DataFrame) -> None:
 # ---------------------------------------------------------------- portfolios
 
 
-def frontier(ax: Axes, alone: pd.DataFrame, mixes: Mapping[str, pd.DataFrame], named: str | None = None) -> None:
-    """Single sites as hollow dots and mixes as lines, expected margin over CVaR, in thousands of the frames' unit.
+def frontier(ax: Axes, alone: Mapping[str, pd.DataFrame], mixes: Mapping[str, pd.DataFrame]) -> None:
+    """Expected loss over CVaR, in thousands of the frames' unit: single sites as hollow dots, mixes as a line a use.
 
-    alone, mixes: columns margin and cvar, as `portfolio.score` gives them; the index of `alone` names the sites. The
-    best in the mean, the smallest tail and `named` are named; sites far worse than both lines are counted at the edge.
+    alone, mixes: use -> columns loss, cvar and cvar_error (drawn as 95% bars); `alone` has one row for all sites of one
+    law, and its index is what is written beside each dot ("" for nothing).
     """
-    x, y = alone["cvar"] / 1000, alone["margin"] / 1000
-    right = max(float(found["cvar"].max()) / 1000 for found in mixes.values())
-    low = min(float(found["margin"].min()) / 1000 for found in mixes.values())
-    seen = (x <= max(1.5 * right, float(x.min()))) & (y >= low - 1.5 * max(float(y.max()) - low, 1e-3))
-    draw.dots(ax, x[seen], y[seen], index=2, hollow=True)
     lines = {}
-    for place, (name, found) in enumerate(mixes.items()):
-        (line,) = ax.plot(found["cvar"] / 1000, found["margin"] / 1000, marker="o", markersize=3, **draw.style(place))
-        lines[line] = name
-    ax.margins(x=0.08, y=0.12)
-    ends = [y.idxmax(), x.idxmin(), *([named] if named else [])]
-    for place, site in enumerate(dict.fromkeys(map(str, ends))):
-        if seen[site]:
-            ax.annotate(
-                site, (x[site], y[site]), (0, (7, -7, -15)[place]), textcoords="offset points", fontsize=7.5,
-                ha="right" if x[site] > sum(ax.get_xlim()) / 2 else "left", va="center", color=draw.INK,
+    for place, (use, single) in enumerate(alone.items()):
+        colour = draw.style(place)["color"]
+        for frame in (single, mixes[use]):
+            ax.errorbar(
+                frame["cvar"] / 1000, frame["loss"] / 1000, xerr=1.96 * frame["cvar_error"] / 1000, fmt="none",
+                ecolor=colour, elinewidth=0.8,
             )  # fmt: skip
-    if not seen.all():
-        ax.annotate(
-            f"{(~seen).sum()} more beyond this corner", (0.99, 0.03), xycoords="axes fraction", ha="right",
-            fontsize=7.5, color=draw.MUTED,
-        )  # fmt: skip
-    ax.legend(lines.keys(), lines.values(), loc="upper center", bbox_to_anchor=(0.5, -0.2))
+        (line,) = ax.plot(mixes[use]["cvar"] / 1000, mixes[use]["loss"] / 1000, marker="o", markersize=3, color=colour)
+        lines[line] = use
+        draw.dots(ax, single["cvar"] / 1000, single["loss"] / 1000, index=place, hollow=True)
+        for name, x, y in zip(single.index, single["cvar"] / 1000, single["loss"] / 1000, strict=True):
+            ax.annotate(name, (x, y), (0, 5), textcoords="offset points", fontsize=7, ha="center", color=draw.INK)
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    ax.margins(x=0.12, y=0.12)
+    ax.legend(lines.keys(), lines.values(), loc="upper left")
     draw.thousands(ax, "x")
     draw.thousands(ax)
 
 
 def split(ax: Axes, runs: Mapping[str, pd.DataFrame]) -> None:
-    """The tail against the share moved (`portfolio.split`), in thousands; straight and thin: no gain from splitting."""
+    """The tail against the share moved (`portfolio.split`), in thousands; straight and thin: no gain from splitting.
+
+    Thick: the shares whose tail cannot be told from the smallest.
+    """
     lines = {}
     for place, (name, run) in enumerate(runs.items()):
         share, tail = run["share"].to_numpy(dtype=float), run["cvar"].to_numpy(dtype=float) / 1000
         (line,) = ax.plot(share, tail, **draw.style(place))
         lines[line] = name
         ax.plot(share, run["alone"] / 1000, color=line.get_color(), linewidth=0.7)
-        ax.plot(share[tail.argmin()], tail.min(), "o", color=line.get_color(), markersize=5)
+        ax.plot(share, np.where(run["tied"], tail, np.nan), color=line.get_color(), linewidth=4, alpha=0.5)
     draw.percent(ax, "x")
     draw.thousands(ax)
     ax.set_ylim(bottom=0)
@@ -492,5 +489,6 @@ def utilities(ax: Axes, values: pd.DataFrame, errors: pd.DataFrame, low: pd.Data
             corner = (column - 0.5, row - 0.5)
             ax.add_patch(Rectangle(corner, 1, 1, facecolor="white", edgecolor="#C3C8CC", hatch="/////", linewidth=0))
         text = f"{least:.2f}–{most:.2f}" if np.isnan(value) else f"{value:.2f}±{error:.2f}"
-        ax.text(column, row, text, ha="center", va="center", fontsize=6.6, color=draw.INK, zorder=3)
+        clear = {"facecolor": "white", "edgecolor": "none", "pad": 0.5} if np.isnan(value) else None
+        ax.text(column, row, text, ha="center", va="center", fontsize=6.6, color=draw.INK, bbox=clear, zorder=3)
     ax.xaxis.tick_top()
