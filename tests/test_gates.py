@@ -100,6 +100,7 @@ def test_plans_and_stops_of_permits_close_nothing(tables: Tables):
     assert "2024-11-22" in found.loc[("NY_US", "E033"), "reason"]  # two years by its own words
     assert "plan" in found.loc[("NO", "E054"), "reason"]
     assert "2019-05" in found.loc[("QC_CA", "E001"), "reason"]
+    assert "phase-out that is announced" in found.loc[("ET", "E055"), "reason"]
 
 
 def test_before_the_events_nobody_is_out(tables: Tables):
@@ -135,17 +136,19 @@ def test_what_each_gate_does_alone(tables: Tables):
     assert moved["conflict"].tolist() == [("ET", "IRK_RU", "ZNPP_UA"), ("ET", "ZNPP_UA")]
 
 
-def test_two_legal_orders_side_by_side(tables: Tables):
-    plant = tables.sites.set_index("site_id", drop=False).loc["ZNPP_UA"]
-    orders = {"Ukraine": "UKR", "Russia": "RUS"}
-    now = gates.legal_orders(plant, tables.events, "2026-07-01", orders).set_index("matter")
-    assert now.loc["operating licence", "Russia"].startswith("Russia issues an operating licence for reactor 1")
-    assert now.loc["operating licence", "Ukraine"].startswith("Ukraine considers it illegal")
-    assert "2031-03-15; E048" in now.loc["mining", "Russia"]
-    assert now.loc["mining", "Ukraine"] == "no row"
-    assert now.loc["sanctions on its persons", "Russia"].startswith("4 measures, 2022-04-20 to 2025-10")
-    before = gates.legal_orders(plant, tables.events, "2022-01-31", orders).set_index("matter")
-    assert before.drop(index="territory").eq("no row").all(axis=None)
+def test_two_legal_orders_side_by_side():
+    said = data.load("plant_statements")
+    now = gates.legal_orders(said, "2026-07-01").set_index("matter")
+    assert set(now.columns) == {"Russia", "Ukraine", "UN and IAEA"}
+    assert not now.eq("no row").any(axis=None)  # every side is heard on every matter
+    assert "143 votes to 5" in now.loc["territory", "UN and IAEA"]
+    assert now.loc["operating licence", "Russia"].endswith("(2026-02; Z15)")  # the newest of two
+    before = gates.legal_orders(said, "2025-12-25").set_index("matter")
+    assert before.loc["operating licence", "Russia"].endswith("(2025-12-23; Z12)")
+    assert before.loc["operating licence", "Ukraine"] == "no row"  # a day later
+    none = gates.legal_orders(said, "2022-01-31").set_index("matter")
+    assert none.eq("no row").all(axis=None)
+    assert none.shape == now.shape
 
 
 # ---------------------------------------------------------------- rules, on planted tables
@@ -180,6 +183,12 @@ def test_dates_of_entry_and_end():
     assert list(closed.values()) == [False, False, True, True, False]
     assert "2024-09-01 only" in law.on("2024-07-01")["reason"].iloc[0]
     assert "ended on 2025-03-31" in law.on("2025-04-01")["reason"].iloc[0]
+
+
+def test_a_bare_year_ends_with_its_last_day():
+    law = planted(end_date="2028-01-01")  # how the table reads 2028
+    assert "N" in law.out("2028-12-31")
+    assert "N" not in law.out("2029-01-01")
 
 
 def test_a_term_in_words_is_an_end():

@@ -16,7 +16,7 @@ from wattshift.site_claims import SiteEvidence, site_findings
 NAMES = (
     "mining_regulation_events", "kazakhstan_timeline", "hashrate_share_by_country", "country_energy_annual",
     "btc_network_daily", "industrial_power_prices", "electricity_price_points", "grid_reliability",
-    "conflict_events_annual", "site_candidates", "sources",
+    "conflict_events_annual", "site_candidates", "sources", "plant_statements",
 )  # fmt: skip
 CANNOT = Verdict.CANNOT_BE_TESTED
 
@@ -124,14 +124,30 @@ def test_statements_on_the_plant(told: pd.DataFrame, evidence: SiteEvidence, fou
     about = told[told["scope"].eq("Zaporizhzhia plant") & told["test_kind"].ne("opinion")]
 
     def on(day: str) -> pd.DataFrame:
-        return site_claims.statements(plant, evidence.events, about, found, pd.Timestamp(day)).set_index("row")
+        when = pd.Timestamp(day)
+        return site_claims.statements(plant, evidence.events, evidence.plant, about, found, when).set_index("row")
 
     now = on("2026-07-01")
     assert now.loc["E057", "speaker"] == "Russia against Ukraine"
     assert now.loc["E059", "confirmed"].startswith("nobody")
+    assert now.loc["E024", "confirmed"].endswith("(press); Russia (Z01); Ukraine (Z02)")
+    assert on("2022-03-04").loc["E024", "confirmed"].endswith("(press); Russia (Z01)")
     assert now.loc["ZNPP-08", "confirmed"].startswith("contradicted by a table")
     assert set(on("2025-11-30").index) == {"E024", "E028", "E048"}  # the article appeared in December
     assert on("2022-02-28").empty
+
+
+def test_an_undated_article_is_no_older_than_what_it_tells(told: pd.DataFrame):
+    days = site_claims.appeared(told)
+    essay, dated = (days[days.index.str.contains(words)].iloc[0] for words in ("essay", "Reuters"))
+    assert (essay, dated) == (pd.Timestamp("2023-06-30"), pd.Timestamp("2022-01-01"))
+
+
+def test_what_a_finding_rests_on(found: dict[str, Finding], evidence: SiteEvidence):
+    assert site_claims.rests_on(found["ZNPP-15"], evidence.events) == (
+        "unn.ua", "politico.com", "allnewspress.com",
+    )  # fmt: skip
+    assert site_claims.rests_on(found["KZR-13"], evidence.events) == ()  # the map of hashrate
 
 
 # ---------------------------------------------------------------- shares of hashrate
@@ -261,7 +277,8 @@ def test_texas_is_cheap_by_its_kind_of_price_and_no_more_reliable(
 
 def test_the_fall_of_13_percent_is_neither_seen_nor_ruled_out(found: dict[str, Finding]):
     drop = found["KZR-04"]
-    assert drop.verdict is Verdict.PARTLY
+    assert drop.verdict is CANNOT
+    assert site_claims.reason(drop) == site_claims.NOISE
     assert 0 < drop.numbers["allowed"] < drop.numbers["readings"]
     assert drop.numbers["most"] < 11.7  # no reading's best estimate comes near 13
     assert found["KZR-03"].verdict is CANNOT
@@ -286,6 +303,12 @@ def test_a_planted_fall_is_found_again(told: pd.DataFrame, evidence: SiteEvidenc
     assert drop.numbers["most"] == pytest.approx(100 * share, abs=0.5)
 
 
+def test_a_vaguer_measurement_confirms_no_more(told: pd.DataFrame, evidence: SiteEvidence):
+    few = planted(0.0)
+    few["blocks"] = np.random.default_rng(13).poisson(20, len(few))  # a day is known to 22% only
+    assert judge(told, replace(evidence, network=few), "KZR-04").verdict is CANNOT
+
+
 def test_a_stop_of_everything_is_ruled_out_where_nothing_moved(told: pd.DataFrame, evidence: SiteEvidence):
     still = judge(told, replace(evidence, network=planted(0.0)), "KZR-03")
     assert still.verdict is Verdict.CONTRADICTED
@@ -308,11 +331,16 @@ def test_the_week_before_the_article(told: pd.DataFrame, evidence: SiteEvidence)
 
 def test_the_plant(found: dict[str, Finding], told: pd.DataFrame, evidence: SiteEvidence):
     assert found["ZNPP-06"].verdict is Verdict.CONFIRMED
+    assert "E024" in found["ZNPP-06"].found
+    assert found["ZNPP-06"].numbers["parties"] == 2  # both states, to the IAEA, in that month
     assert found["ZNPP-08"].verdict is Verdict.CONTRADICTED
-    assert found["ZNPP-08"].numbers["days"] == (pd.Timestamp("2025-12-31") - pd.Timestamp("2022-09-11")).days
+    assert found["ZNPP-08"].numbers["statements"] == 2  # Z11 and Z13, after E028 and by the end of the claim's month
+    assert "not generating since 2022-09-11 (newsdirectory3.com)" in found["ZNPP-08"].found
     assert found["ZNPP-15"].verdict is Verdict.CONFIRMED
     before = replace(evidence, as_of=pd.Timestamp("2022-09-10"))
     assert judge(told, before, "ZNPP-08").verdict is CANNOT
+    silent = replace(evidence, plant=evidence.plant[evidence.plant["date"] < "2022-09-12"])
+    assert judge(told, silent, "ZNPP-08").verdict is CANNOT  # that no row says more is no evidence
     again = evidence.events[evidence.events["event_id"].eq("E028")].assign(
         event_id="E099", date=pd.Timestamp("2025-06-01"), event="Restart of unit 1", kind="nuclear_licence"
     )

@@ -7,7 +7,7 @@ There are four, and each is a rule on dated rows of a table.
 - ban: a law in force that bans mining in the country or the region. A stop of new permits or connections is no ban
 - conflict: state-based conflict on the country's territory with at least so many deaths in the newest published year
   (UCDP), or a conflict at the site itself that no row ends
-- title: the site was taken by force, or its nuclear licence is contested
+- title: a row reports that the site was taken by force, or that its nuclear licence is contested
 
 A measure counts on every day on which, as far as its dates tell, it may be in force: from the first day that the
 precision of its date allows (from its entry into force, where that is stated) to its end. Where a table cannot tell
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pandas as pd
@@ -67,11 +67,17 @@ def happened(events: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 def stated_end(event: str, date: pd.Timestamp, end: pd.Timestamp) -> pd.Timestamp:
     """The last day of a measure: its end date, else the day its own words set ("Two-year moratorium"), else NaT.
 
+    An end on 1 January is a bare year, read as its first day by the table, and counts to the end of that year.
+
     >>> str(stated_end("Two-year moratorium on permits", pd.Timestamp("2022-11-22"), pd.NaT).date())
     '2024-11-22'
+    >>> str(stated_end("Levy", pd.Timestamp("2025-06-04"), pd.Timestamp("2028-01-01")).date())
+    '2028-12-31'
     """
     term = _TERM.search(event)
-    if pd.notna(end) or not term:
+    if pd.notna(end):
+        return end + pd.offsets.YearEnd(0) if end.is_year_start else end
+    if not term:
         return end
     many = _NUMBERS.get(term[1].lower()) or int(term[1])
     return date + pd.DateOffset(**{f"{term[2].lower()}s": many})
@@ -187,6 +193,7 @@ def _from_event(site: Row, event: Row, ours: pd.DataFrame, day: pd.Timestamp) ->
         yield fact("ban", here and not over and not waits, state if here else apart, until)
     if here and (event.kind == "moratorium" or (event.kind == "grid_limit" and REFUSED.search(event.event))):
         what = "a plan or request" if PLANNED.search(event.event) else "a stop of new permits or connections"
+        what += ", and a phase-out that is announced" if "phase-out" in event.event else ""
         later = f"{dated(eased['date'].iloc[0], eased['date_precision'].iloc[0])}: new rules" if len(eased) else ""
         after = state if over or waits else later
         yield fact("ban", False, f"{what}, no ban of the business" + (f"; {after}" if after else ""), "")
@@ -194,7 +201,7 @@ def _from_event(site: Row, event: Row, ours: pd.DataFrame, day: pd.Timestamp) ->
         lift = "an end of the fighting on record, and the site open to inspection"
         yield fact("conflict", not over, state if over else "at the site, and no row ends it", lift)
         lift = "a settlement of who owns and runs the site that both states and their courts accept"
-        yield fact("title", not over, state if over else "the site was taken by force, and no row settles it", lift)
+        yield fact("title", not over, state if over else "reported as taken by force, and no row settles it", lift)
     if event.kind == "nuclear_licence" and at_site:
         doubt = contested(event.event)
         reason = "the row itself says that the licence is contested" if doubt else "no row says that it is contested"
@@ -320,40 +327,25 @@ def by_threshold(
 # ---------------------------------------------------------------- two legal orders
 
 
-def legal_orders(site: Row, events: pd.DataFrame, as_of: pd.Timestamp | str, orders: Mapping[str, str]) -> pd.DataFrame:
-    """What rows say of a site under each of the legal orders that are applied to it, or claimed to be, side by side.
+def legal_orders(statements: pd.DataFrame, as_of: pd.Timestamp | str) -> pd.DataFrame:
+    """What each party has stated of each matter by a day, side by side: the newest statement, with its date and number.
 
-    orders : name of the state, as sentences begin with it -> its code. A row at the site is split at its semicolons,
-    and each part goes to the state that it begins with. Columns: matter, and one for each state; a cell without a row
-    says so: it is no permission. Sanctions are those on persons of each state.
+    statements : plant_statements. Columns: matter, and one for each party, in the order of the table, whatever the day;
+    a party that said nothing that we hold has "no row", which is no permission and no consent.
     """
-    known = happened(events, pd.Timestamp(as_of))
-    here = known[(known["iso3"] == site.iso3) & known["region"].isin([site.site, site.region])]
-    matters = {"control": ("conflict",), "mining": _BANS, "operating licence": ("nuclear_licence",)}
-    rows: list[dict[str, str]] = []
-    for matter, kinds in matters.items():
-        cells: dict[str, list[str]] = {name: [] for name in orders}
-        for event in here[here["kind"].isin(kinds)].itertuples():
-            begin = event.effective_date if pd.notna(event.effective_date) else event.date
-            until = f" to {dated(event.end_date)}" if pd.notna(event.end_date) else ""
-            for part in str(event.event).split("; "):
-                for name in orders:
-                    if part.startswith(name[:6]):
-                        cells[name].append(
-                            f"{part} ({dated(begin, str(event.date_precision))}{until}; {event.event_id})"
-                        )
-        rows.append({"matter": matter} | {name: "; ".join(said) or "no row" for name, said in cells.items()})
-    territory = {
-        name: "listed under its code in site_candidates" if code == site.iso3 else "no row"
-        for name, code in orders.items()
-    }
-    sanctions = {}
-    for name, code in orders.items():
-        on = known[(known["kind"] == "sanctions") & (known["iso3"] == code)]
-        first, last = (
-            (dated(on["date"].iloc[end], on["date_precision"].iloc[end]) for end in (0, -1)) if len(on) else ("", "")
-        )
-        many = f"{len(on)} measure{'' if len(on) == 1 else 's'}"
-        sanctions[name] = f"{many}, {first} to {last} ({', '.join(on['event_id'])})" if len(on) else "no row"
-    listed = [{"matter": "territory", **territory}, *rows, {"matter": "sanctions on its persons", **sanctions}]
-    return pd.DataFrame(listed, columns=["matter", *orders])
+    known = statements[statements["date"] <= pd.Timestamp(as_of)].sort_values(["date", "statement_id"])
+    days = [dated(day, how) for day, how in zip(known["date"], known["date_precision"], strict=True)]
+    said = (
+        known["speaker"]
+        + ": "
+        + known["said"]
+        + " ("
+        + pd.Series(days, known.index)
+        + "; "
+        + known["statement_id"]
+        + ")"
+    )
+    table = known.assign(cell=said).pivot_table(index="matter", columns="party", values="cell", aggfunc="last")
+    matters, parties = (list(dict.fromkeys(statements[name])) for name in ("matter", "party"))
+    found = table.reindex(index=matters, columns=parties).astype(object)
+    return found.where(found.notna(), "no row").rename_axis(columns=None).reset_index()

@@ -26,13 +26,16 @@ from wattshift.claims import ROUNDING, Finding, Verdict
 
 Claim = pd.Series  # a row of the table claims
 
-OPINION, SPEAKER, COPY, PAGES, NO_PAGE, NO_TABLE = (
-    "opinion", "one speaker", "the article alone", "documents only", "no page", "no table holds it",
+OPINION, SPEAKER, COPY, PAGES, NO_PAGE, NOISE, NO_TABLE = (
+    "opinion", "one speaker", "the article alone", "documents only", "no page", "left open by the data",
+    "no table holds it",
 )  # fmt: skip
 ENERGY_MONTH = 5  # a year's electricity is published by the end of May of the next year (Ember)
 BASELINE = (14, 28)  # days before a shutdown, and on either side of it, against which its days are held
 SHRUNK = 0.5  # "considerably", "sharply": to half or less
 SPEAKERS = ("Putin", "Dorjiyev", "Liu", "Cohen", "BTC KZ's co-founder")  # whose words the articles pass on
+_MATTERS = {"conflict": "control and ownership", "nuclear_shutdown": "state of the reactors"}  # of kinds of events
+_EVENT = re.compile(r"\bE\d{3}\b")
 _MINUS = re.compile(r"(?<!\w)-(?=\d)")
 _DOMAIN = re.compile(r"\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b")
 
@@ -57,7 +60,7 @@ class SiteEvidence:
     events : mining_regulation_events        story   : kazakhstan_timeline       shares : hashrate_share_by_country
     nations: country_energy_annual           network : btc_network_daily         prices : industrial_power_prices
     points : electricity_price_points        supply  : grid_reliability          deaths : conflict_events_annual
-    sites  : site_candidates                 sources : sources
+    sites  : site_candidates                 sources : sources          plant : plant_statements
     """
 
     events: pd.DataFrame
@@ -71,7 +74,13 @@ class SiteEvidence:
     deaths: pd.DataFrame
     sites: pd.DataFrame
     sources: pd.DataFrame
+    plant: pd.DataFrame
     as_of: pd.Timestamp
+
+    def stated(self, matter: str) -> pd.DataFrame:
+        """What parties have stated of a matter of the plant, oldest first."""
+        known = self.plant[(self.plant["date"] <= self.as_of) & (self.plant["matter"] == matter)]
+        return known.sort_values(["date", "statement_id"])
 
     def happened(self, iso3: str, *kinds: str) -> pd.DataFrame:
         """Events of a country, oldest first, of these kinds (none: of all)."""
@@ -141,7 +150,7 @@ def reason(finding: Finding) -> str:
     if finding.verdict is not Verdict.CANNOT_BE_TESTED:
         return ""
     head = finding.why.split(":")[0]
-    return head if head in (OPINION, SPEAKER, COPY, PAGES, NO_PAGE) else NO_TABLE
+    return head if head in (OPINION, SPEAKER, COPY, PAGES, NO_PAGE, NOISE) else NO_TABLE
 
 
 def ruled(claim_id: str) -> bool:
@@ -227,11 +236,18 @@ def _documents(claim: Claim[str], evidence: SiteEvidence, speaker: str) -> Findi
 
 
 def statements(
-    site: pd.Series[str], events: pd.DataFrame, told: pd.DataFrame, findings: Mapping[str, Finding], as_of: pd.Timestamp
+    site: pd.Series[str],
+    events: pd.DataFrame,
+    said: pd.DataFrame,
+    told: pd.DataFrame,
+    findings: Mapping[str, Finding],
+    as_of: pd.Timestamp,
 ) -> pd.DataFrame:
     """What is said of a site by a day, by whom, and who confirms it: rows of events at the site, then claims.
 
-    site : a row of site_candidates; told : the claims about the site; findings : what `site_findings` gave for them
+    site : a row of site_candidates; said : plant_statements; told : the claims about the site; findings : what
+    `site_findings` gave for them. An event is confirmed by the publishers that carry it, and by what parties stated of
+    the same matter within a month of it.
     Columns: row (event_id or claim_id), said, speaker, date (as precisely as known), confirmed. Claims of articles that
     appeared later are left out; an undated article counts.
     """
@@ -247,6 +263,10 @@ def statements(
             who, confirmed = " against ".join(parties), "each state speaks for itself, and they disagree"
         else:
             confirmed = f"{_many(carried)} ({event['source_kind']})"
+            if event["kind"] in _MATTERS:
+                near = (said["date"] - event["date"]).abs().le(pd.Timedelta(days=31)) & said["date"].le(as_of)
+                same = said[near & said["matter"].eq(_MATTERS[event["kind"]])]
+                confirmed += "".join(f"; {one.party} ({one.statement_id})" for one in same.pipe(_each))
         speaker = who or f"report of {carried[0]}"
         rows.append((event["event_id"], event["event"], speaker, _day(event), confirmed))
     before = ""
@@ -260,6 +280,24 @@ def statements(
         confirmed = f"{one.verdict} by a table: {one.found}" if settled else one.why.split(": ", 1)[-1]
         rows.append((claim["claim_id"], claim["claim_en"], before or "the article", when, confirmed))
     return pd.DataFrame(rows, columns=["row", "said", "speaker", "date", "confirmed"])
+
+
+def appeared(table: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """The first day on which each article may have been out: the one in its title, else, for an undated one, the end
+    of the newest period that its claims speak of (opinions and expectations apart). Index: articles."""
+    days = {}
+    for article, rows in table.groupby("article", sort=False):
+        day = claims.published(str(article))
+        told = [claims.period(text) for text in rows.loc[rows["test_kind"] != "opinion", "as_of"]]
+        spoken = [span.last for span in told if span]
+        days[str(article)] = day.first if day else max(spoken, default=pd.Timestamp.max)
+    return pd.Series(days)
+
+
+def rests_on(finding: Finding, events: pd.DataFrame) -> tuple[str, ...]:
+    """The publishers of the events that a finding names, each once; none where it rests on other tables."""
+    named = events[events["event_id"].isin(_EVENT.findall(finding.found))]
+    return tuple(dict.fromkeys(publisher for _, event in named.iterrows() for publisher in carried_by(event)))
 
 
 def _many(carried: tuple[str, ...]) -> str:
@@ -808,24 +846,27 @@ def _when_shut(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
 
 
 def _world_drop(claim: Claim[str], evidence: SiteEvidence) -> Finding:
-    """What blocks allow, by three readings; beside it the estimates that were published on the day."""
+    """What blocks allow, by three readings: confirmed if every estimate lies inside the claim, contradicted if every
+    95% interval excludes it, else open: a vaguer measurement must not confirm more."""
     words, changes = _drops(evidence)
-    told = claims.claimed_range(claim)
-    falls = {name: (-100 * change.high, -100 * change.low) for name, change in changes.items()}
-    judged = [claims.judge_range(ends, told, ROUNDING, "", "%", 1) for ends in falls.values()]
-    allowed = sum(one.verdict is not Verdict.CONTRADICTED for one in judged)
-    inside = all(one.verdict is Verdict.CONFIRMED for one in judged)
-    whole = Verdict.CONFIRMED if inside else Verdict.PARTLY if allowed else Verdict.CONTRADICTED
+    low, high = claims.claimed_range(claim)
+    low, high = low * (1 - ROUNDING), high * (1 + ROUNDING)
+    inside = all(low <= -100 * one.change <= high for one in changes.values())
+    allowed = sum(-100 * one.low >= low and -100 * one.high <= high for one in changes.values())
+    verdict = Verdict.CONFIRMED if inside else Verdict.CANNOT_BE_TESTED if allowed else Verdict.CONTRADICTED
     said = pd.concat([evidence.figure(name) for name in ("Drop of estimated", "Mining pools loss")])
     estimates = said["value"].astype(float)
+    why = (
+        f"{low:.1f} to {high:.1f}% must hold the estimate of each reading; the 95% intervals of {allowed} of "
+        f"{len(changes)} reach into it. Estimates of one day rest on some 144 blocks, whose luck is 8.3%"
+    )
     return Finding(
-        whole,
+        verdict,
         f"blocks of the shutdown {words}; published on the day: {estimates.min():g} to {estimates.max():g}%",
-        f"the 95% interval of each reading {judged[0].why}; {allowed} of {len(judged)} reach into it. Estimates of "
-        "one day rest on some 144 blocks, whose luck is 8.3%",
+        why if verdict is not Verdict.CANNOT_BE_TESTED else f"{NOISE}: {why}",
         {
             "allowed": float(allowed),
-            "readings": float(len(judged)),
+            "readings": float(len(changes)),
             "least": -100 * max(c.change for c in changes.values()),
             "most": -100 * min(c.change for c in changes.values()),
         },
@@ -847,7 +888,7 @@ def _paralysed(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
         Verdict.CONTRADICTED if ruled_out else Verdict.CANNOT_BE_TESTED,
         f"blocks of the shutdown {words}. The map gives the country {before:.1f} EH/s in December 2021, "
         f"{during:.1f} in January",
-        why if ruled_out else f"{NO_TABLE}: {why}",
+        why if ruled_out else f"{NOISE}: {why}",
         {"share": share, "against": float(against)},
     )
 
@@ -940,13 +981,18 @@ def _largest(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
 
 
 def _control(claim: Claim[str], evidence: SiteEvidence) -> Finding:
+    """The month of the row, and what the two states told the IAEA in that month."""
     row, span = _at_plant(evidence, "conflict"), claims.period(claim["as_of"])
     month = claims.period(_day(row))
     held = span is not None and month is not None and span.first <= month.first and month.last <= span.last
+    told = evidence.stated("control and ownership")
+    told = told[told["date"].between(span.first, span.last)] if span else told.iloc[:0]
+    beside = "".join(f"; {one.party} {one.said} ({one.statement_id})" for one in told.pipe(_each))
     return _parts(
         [held],
-        f"{_day(row)}: {row['event']} ({domain(row['source_url'])})",
-        f"the row's date must lie in {span}",
+        f"{_day(row)}: {row['event']} ({row['event_id']}, {domain(row['source_url'])}){beside}",
+        f"the row's date must lie in {span}; beside it, what the two states said then",
+        parties=float(told["party"].nunique()),
     )
 
 
@@ -954,22 +1000,32 @@ def _stopped(claim: Claim[str], evidence: SiteEvidence) -> Finding:
     stop, taken = _at_plant(evidence, "nuclear_shutdown"), _at_plant(evidence, "conflict")
     return _parts(
         [bool(stop["date"] > taken["date"]), bool(f"{stop['date'].year}" == claim["as_of"])],
-        f"taken {_day(taken)}; {stop['event']} {stop['date']:%Y-%m-%d}",
+        f"taken {_day(taken)} ({taken['event_id']}); {stop['event']} {stop['date']:%Y-%m-%d} ({stop['event_id']})",
         "the order of the days, and the year, are judged; what forced the shutdown, the row does not say",
     )
 
 
 def _output(claim: Claim[str], evidence: SiteEvidence) -> Finding:
-    stop = _at_plant(evidence, "nuclear_shutdown")
-    until = claims.period(claim["as_of"])
+    """Contradicted by what parties said of the reactors after they stopped; that no row says more is no evidence."""
+    stop, until = _at_plant(evidence, "nuclear_shutdown"), claims.period(claim["as_of"])
+    last = min(until.last, evidence.as_of) if until else evidence.as_of
     later = evidence.happened("UKR")
-    back = later[(later["date"] > stop["date"]) & later["event"].str.contains("restart|reconnect", case=False)]
-    days = ((min(until.last, evidence.as_of) if until else evidence.as_of) - stop["date"]).days
+    later = later[later["date"].between(stop["date"] + pd.Timedelta(days=1), last)]
+    back = later[later["event"].str.contains("restart|reconnect", case=False)]
+    told = evidence.stated("state of the reactors")
+    told = told[told["date"].between(stop["date"] + pd.Timedelta(days=1), last)]
+    if back.empty and told.empty:
+        raise _NotKnown(f"the last row is that of {_day(stop)}, and nothing was said of the reactors since")
+    site = re.search(r"not generating since [\d-]+", str(_site(evidence)["grid"]))
+    noted = f"; the list of sites: {site[0]} ({domain(_site(evidence)['note_source'])})" if site else ""
+    said = "; ".join(
+        f"{one.speaker}, {_day(one._asdict())}: {one.said} ({one.statement_id})" for one in told.pipe(_each)
+    )
     return _parts(
         [len(back) > 0],
-        f"no output since {stop['date']:%Y-%m-%d} in any row: {days:,} days by the claim's month",
-        "a row of a restart after the last reactor was disconnected",
-        days=float(days),
+        f"disconnected {_day(stop)} ({stop['event_id']}); {said or _said(back)}{noted}",
+        "a row of a restart after the last reactor was disconnected, against what was said of the reactors since",
+        statements=float(len(told)),
     )
 
 
