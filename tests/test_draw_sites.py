@@ -295,24 +295,32 @@ def test_a_tornado_reaches_from_the_centre_to_both_ends(ax):
 # ---------------------------------------------------------------- portfolios
 
 
-def test_frontier_shows_the_mixes_and_counts_what_it_cuts_off(ax):
-    alone = pd.DataFrame({"cvar": [300e3, 310e3, 9e6], "margin": [187e3, 186e3, 20e3]}, index=["One", "Two", "Far"])
-    mixes = {"best": pd.DataFrame({"cvar": [90e3, 250e3], "margin": [186e3, 187e3]})}
-    draw_sites.frontier(ax, alone, mixes, "Two")
-    words = {text.get_text() for text in ax.texts}
-    assert {"One", "Two", "1 more beyond this corner"} <= words
-    assert "Far" not in words
-    assert ax.get_xlim()[1] < 1_000
-    hollow, line = ax.get_lines()[:2]
-    assert np.asarray(hollow.get_xdata()).tolist() == [300.0, 310.0]
-    assert np.asarray(line.get_ydata()).tolist() == [186.0, 187.0]
+def test_frontier_draws_the_uses_on_one_scale_with_their_errors(ax):
+    columns = ["loss", "cvar", "cvar_error"]
+    alone = {
+        "mining": pd.DataFrame([[14e3, 257e3, 1e3], [33e3, 296e3, 1e3]], columns=columns, index=["7 sites", "Far"]),
+        "hosting": pd.DataFrame([[6e3, 120e3, 7e3]], columns=columns, index=[""]),
+    }
+    mixes = {use: pd.DataFrame([[16e3, 62e3, 500.0], [14e3, 107e3, 500.0]], columns=columns) for use in alone}
+    draw_sites.frontier(ax, alone, mixes)
+    assert {"7 sites", "Far"} <= {text.get_text() for text in ax.texts}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mining", "hosting"]
+    line, hollow = ax.get_lines()[:2]
+    assert np.asarray(line.get_xdata()).tolist() == [62.0, 107.0]
+    assert np.asarray(hollow.get_ydata()).tolist() == [14.0, 33.0]
+    reach = [path.vertices[:, 0].tolist() for bars in ax.collections for path in bars.get_paths()]
+    assert reach[0] == pytest.approx([257 - 1.96, 257 + 1.96])
+    assert (ax.get_xlim()[0], ax.get_ylim()[0]) == (0, 0)
 
 
-def test_split_marks_the_smallest_tail(ax):
-    run = pd.DataFrame({"share": [0.0, 0.5, 1.0], "cvar": [300e3, 180e3, 270e3], "alone": [300e3, 285e3, 270e3]})
+def test_split_marks_what_cannot_be_told_from_the_smallest_tail(ax):
+    run = pd.DataFrame({
+        "share": [0.0, 0.4, 0.6, 1.0], "cvar": [300e3, 181e3, 180e3, 270e3], "alone": [300e3, 288e3, 282e3, 270e3],
+        "tied": [False, True, True, False],
+    })  # fmt: skip
     draw_sites.split(ax, {"mining": run})
-    curve, straight, dot = ax.get_lines()[:3]
-    assert np.asarray(curve.get_ydata()).tolist() == [300.0, 180.0, 270.0]
-    assert np.asarray(straight.get_ydata()).tolist() == [300.0, 285.0, 270.0]
-    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (0.5, 180.0)
+    curve, straight, least = (np.asarray(line.get_ydata()) for line in ax.get_lines()[:3])
+    assert curve.tolist() == [300.0, 181.0, 180.0, 270.0]
+    assert straight.tolist() == [300.0, 288.0, 282.0, 270.0]
+    assert np.isnan(least).tolist() == [True, False, False, True]
     assert ax.get_ylim()[0] == 0

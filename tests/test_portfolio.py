@@ -201,6 +201,43 @@ def test_frontier_keeps_its_mixes_in_another_unit():
     assert np.allclose(larger.weights, found.weights, atol=0.05)
 
 
+def test_sites_held_alike_choose_no_luck():
+    """Four independent sites of one law: all alike is the safest of all mixes, which few draws of it do not show."""
+    random = np.random.default_rng(23)
+    seen, fresh = (pd.DataFrame(random.gamma(0.2, 100.0, (n, 4)), columns=list("ABCD")) for n in (2_000, 200_000))
+    free = portfolio.frontier(seen, 20.0, ORDERS, points=2).weights.iloc[[0]]
+    tied = portfolio.frontier(seen, 20.0, ORDERS, points=2, alike=dict.fromkeys("ABCD", 1)).weights.iloc[[0]]
+    assert tied.iloc[0].tolist() == pytest.approx([0.25] * 4)
+    assert np.ptp(free.iloc[0]) > 0.02
+    assert np.less(*(portfolio.score(fresh, 20.0, mix)["cvar"].iloc[0] for mix in (tied, free)))
+
+
+def test_some_held_alike_leave_the_programme_exact():
+    """A and C alike are one site, their mean; caps hold for each of them, and for their legal orders."""
+    losses = some_years()
+    found = portfolio.frontier(losses, 100.0, ORDERS, level=0.9, cap_site=0.3, alike={"A": 1, "C": 1}, points=2)
+    assert np.allclose(found.weights["A"], found.weights["C"])
+    one = pd.DataFrame({"A": losses[["A", "C"]].mean(axis=1), "B": losses["B"], "D": losses["D"]})
+    same = portfolio.frontier(one, 100.0, ORDERS, level=0.9, cap_site={"A": 0.6, "B": 0.3, "D": 0.3}, points=2)
+    assert found.points["cvar"].tolist() == pytest.approx(same.points["cvar"].tolist(), rel=1e-4)
+    capped = portfolio.frontier(losses, 100.0, ORDERS, cap_order={"Y": 0.1}, alike={"A": 1, "C": 1}, points=2)
+    assert (capped.weights[["A", "C"]].to_numpy() <= 0.1 + 1e-6).all()
+    with pytest.raises(Refusal, match=r"at most 0\.9 of"):
+        portfolio.frontier(losses, 1.0, ORDERS, cap_site={"A": 0.1, "B": 0.4, "D": 0.3}, alike={"A": 1, "C": 1})
+
+
+def test_split_ties_what_the_draws_cannot_tell():
+    """Two independent sites of one law: half and half is the truth, and many draws tie little else with it."""
+    random, many = np.random.default_rng(29), {}
+    for n in (2_000, 200_000):
+        losses = pd.DataFrame(random.gamma(0.5, 100.0, (n, 2)), columns=["A", "C"])
+        tied = portfolio.split(losses, 100.0, "A", "C", steps=40).set_index("share")["tied"]
+        assert tied[0.5]
+        assert not tied[[0.0, 1.0]].any()
+        many[n] = int(tied.sum())
+    assert many[200_000] < 5 < many[2_000]
+
+
 def test_of_mixes_with_one_tail_the_richest_is_taken():
     """C pays more than A for the very same loss: nothing of A is held at either end."""
     losses = every_year({"A": 0.1})

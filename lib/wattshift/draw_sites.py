@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from wattshift import draw
@@ -250,6 +251,7 @@ def split(ax: Axes, runs: Mapping[str, pd.DataFrame]) -> None:
 # ---------------------------------------------------------------- Kazakhstan
 
 _PALE = {"facecolor": "white", "alpha": 0.75, "pad": 0.8, "linewidth": 0}  # behind a label
+_RIM = [withStroke(linewidth=2.0, foreground="white")]  # around the letters of a label that stands on lines or a band
 
 
 def story(
@@ -278,14 +280,14 @@ def story(
         ax.set_ylim(bottom=0)
         draw.dates(ax)
         for day in draw.mdates.date2num(list(events.values())):
-            ax.axvline(day, color=draw.MUTED, linewidth=0.5, zorder=1)
+            ax.axvline(day, color=draw.MUTED, linewidth=0.5, alpha=0.6, zorder=1)
     draw.percent(top)
     draw.thousands(bottom)
     for ax, rows, value in ((top, others, "share"), (bottom, stated, "mw")):
         for label, day, at, left in zip(rows["label"], rows["date"], rows[value], rows["left"], strict=True):
             ax.annotate(
                 label, (day, at), (-6 if left else 6, 0), ha="right" if left else "left", va="center",
-                textcoords="offset points", fontsize=7.5, color=draw.INK, bbox=_PALE,
+                textcoords="offset points", fontsize=7.5, color=draw.INK, path_effects=_RIM,
             )  # fmt: skip
     days = draw.mdates.date2num(list(events.values()))
     places = draw.spread(days, (last - first).days / 34)

@@ -171,6 +171,7 @@ def frontier(
     level: float = LEVEL,
     cap_site: Caps = 1.0,
     cap_order: Caps = 1.0,
+    alike: Mapping[str, object] | None = None,
     points: int = 9,
 ) -> Frontier:
     """The smallest CVaR for each expected margin, by linear programming (Rockafellar & Uryasev 2000).
@@ -179,6 +180,9 @@ def frontier(
     largest share of one site and of one legal order, 0 to 1, one for all or by name. Expected margins are equally
     spaced from that of the smallest tail (the larger where several mixes have it) to the largest that the caps allow;
     one point where the two are one.
+
+    alike: site -> group (a site left out is its own). Sites of a group hold equal shares. Where sites have one law and
+    are tied to the others alike, an equal mix is as good as any (CVaR is convex), and no luck of the draws is chosen.
 
     The programme is exact on all draws, though most never enter it: a year that is not among the worst of the mix costs
     nothing, so only years that are, or were on the way, get a variable. A mix chosen on some draws looks better on
@@ -194,22 +198,26 @@ def frontier(
         _caps(cap_order, groups, "legal order"),
         np.array([named == group for group in groups], dtype=float),
     )
-    room = float(np.minimum(rows @ upper, most).sum())
-    if room < 1 - 1e-9:
+    kin = [(alike or {}).get(name, (name,)) for name in sites]
+    code = np.array([kin.index(group) for group in kin])
+    even = (code[:, None] == np.unique(code)) / np.bincount(code)[code][:, None]  # sites x groups
+    rows, upper = rows @ even, np.array([upper[column > 0].min() * (column > 0).sum() for column in even.T])
+    full = optimize.linprog(-np.ones(len(upper)), A_ub=rows, b_ub=most, bounds=[(0.0, cap) for cap in upper])
+    if -full.fun < 1 - 1e-9:
         raise Refusal(
-            f"under these caps at most {room:.4g} of 1 can be invested in {len(sites)} sites of {len(groups)} legal "
-            "orders; raise the caps until all of it can."
+            f"under these caps at most {-full.fun:.4g} of 1 can be invested in {len(sites)} sites of {len(groups)} "
+            "legal orders; raise the caps until all of it can."
         )
     if points < 2:
         raise Refusal(f"a frontier has at least two points; given {points}.")
-    expected = _margins(margins, sites) - matrix.mean(axis=0)
-    programme = _Programme(matrix, expected, upper, rows, most, level)
+    expected = (_margins(margins, sites) - matrix.mean(axis=0)) @ even
+    programme = _Programme(matrix @ even, expected, upper, rows, most, level)
     safest, best = programme.smallest_tail(), programme.largest_margin()
     low = float(expected @ safest)
     found = [safest]
     if best - low > 1e-4 * programme.scale:
         found += [programme.smallest_tail(least) for least in np.linspace(low, best, points)[1:]]
-    weights = pd.DataFrame(found, columns=sites)
+    weights = pd.DataFrame(np.array(found) @ even.T, columns=sites)
     return Frontier(weights, score(losses, margins, weights, level))
 
 
@@ -282,8 +290,8 @@ def split(
 ) -> pd.DataFrame:
     """What moving a share of the megawatts from one site to another does, in equal steps from nothing to all.
 
-    Columns: share moved (0 to 1), the columns of `score`, and gain_error, the Monte Carlo error of the gain (the same
-    draws stand in both of its terms).
+    Columns: share moved (0 to 1), the columns of `score`, gain_error, the Monte Carlo error of the gain (the same draws
+    stand in both of its terms), and tied: whether the draws cannot tell this tail from the smallest (95%, paired).
     """
     matrix, sites = _matrix(losses)
     for name in (leave, to):
@@ -296,8 +304,10 @@ def split(
     kept = {name: value for name, value in zip(sites, _margins(margins, sites), strict=True) if name in mixes}
     scored = score(two, kept, mixes, level)
     apart = tail_terms(two.to_numpy(dtype=float), level) @ mixes.T.to_numpy()
-    paired = apart - tail_terms(two.to_numpy(dtype=float) @ mixes.T.to_numpy(), level)
-    scored["gain_error"] = paired.std(axis=0, ddof=1) / np.sqrt(len(matrix))
+    terms = tail_terms(two.to_numpy(dtype=float) @ mixes.T.to_numpy(), level)
+    scored["gain_error"] = (apart - terms).std(axis=0, ddof=1) / np.sqrt(len(matrix))
+    above = terms - terms[:, [int(terms.mean(axis=0).argmin())]]
+    scored["tied"] = above.mean(axis=0) <= 1.96 * above.std(axis=0, ddof=1) / np.sqrt(len(matrix)) + 1e-9
     return scored.assign(share=share)[["share", *scored.columns]]
 
 
