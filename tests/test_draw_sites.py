@@ -158,26 +158,6 @@ def test_a_silent_table_is_a_dash_and_an_older_figure_is_darker(ax):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["laws", "deaths"]
 
 
-# ---------------------------------------------------------------- rates of perils
-
-
-def test_rates_stand_on_a_log_axis_and_a_zero_runs_to_its_edge(ax):
-    rows = pd.DataFrame(
-        {
-            "group": ["ban", "ban", "tariff"], "name": ["listed", "hit only", "hit only"], "rate": [2.0, 0.0, np.nan],
-            "low": [0.5, 0.0, np.nan], "high": [8.0, 40.0, np.nan], "look": ["one", "two", "two"],
-        }
-    )  # fmt: skip
-    draw_sites.hazard_rates(ax, rows, {"one": 0, "two": 1})
-    assert ax.get_xscale() == "log"
-    assert ax.get_xlim()[0] == pytest.approx(0.1)
-    assert [line.get_marker() for line in ax.lines] == ["o", "<"]  # no dot at zero, and none where nothing was counted
-    assert ax.lines[0].get_xdata() == 2.0
-    assert [text.get_text() for text in ax.texts] == ["ban", "tariff", "none to count"]
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["listed", "hit only", "hit only"]
-    assert (np.diff(ax.get_yticks()) < 0).all()  # top down
-
-
 # ---------------------------------------------------------------- Kazakhstan
 
 

@@ -207,7 +207,7 @@ def frontier(ax: Axes, alone: Mapping[str, pd.DataFrame], mixes: Mapping[str, pd
     """Expected loss over CVaR, in thousands of the frames' unit: single sites as hollow dots, mixes as a line a use.
 
     alone, mixes: use -> columns loss, cvar and cvar_error (drawn as 95% bars); `alone` has one row for all sites of one
-    law, and its index is what is written beside each dot ("" for nothing).
+    law, and its index is what is written at each dot ("" for nothing).
     """
     lines = {}
     for place, (use, single) in enumerate(alone.items()):
@@ -221,7 +221,12 @@ def frontier(ax: Axes, alone: Mapping[str, pd.DataFrame], mixes: Mapping[str, pd
         lines[line] = use
         draw.dots(ax, single["cvar"] / 1000, single["loss"] / 1000, index=place, hollow=True)
         for name, x, y in zip(single.index, single["cvar"] / 1000, single["loss"] / 1000, strict=True):
-            ax.annotate(name, (x, y), (0, 5), textcoords="offset points", fontsize=7, ha="center", color=draw.INK)
+            down, up = y * 1000 == single["loss"].min(), y * 1000 == single["loss"].max()
+            beside = not (down or up) and 2000 * x > single["cvar"].max()
+            ax.annotate(
+                name, (x, y), (-5 if beside else 0, -9 if down else 0 if beside else 7), textcoords="offset points",
+                fontsize=7, ha="right" if beside else "center", va="center", color=draw.INK,
+            )  # fmt: skip
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
     ax.margins(x=0.12, y=0.12)
@@ -315,9 +320,12 @@ def block_counts(
     ax.hlines(base, x[0], first, color=draw.INK, linewidth=1.2)
     ax.hlines([base * (1 - drop) for drop in (0.0, *drops.values())], first, last, color=draw.INK, linewidth=1.2,
               linestyle=(0, (4, 2)))  # fmt: skip
-    for label, drop in drops.items():
-        level = base * (1 - drop)
-        ax.annotate(label, (last, level), (3, 0), textcoords="offset points", va="center", fontsize=7.5, bbox=_PALE)
+    for label, drop in drops.items():  # the least above its line and the greatest below, since they may lie close
+        level, side = base * (1 - drop), (drop == min(drops.values())) - (drop == max(drops.values()))
+        ax.annotate(
+            label, (last, level), (3, 4 * side), textcoords="offset points", va="center", fontsize=7.5,
+            path_effects=_RIM,
+        )  # fmt: skip
     draw.dates(ax)
 
 
@@ -348,51 +356,6 @@ def replayed(left: Axes, right: Axes, daily: pd.DataFrame, parts: pd.Series[floa
         )
     right.margins(x=0.12)
     draw.thousands(right, "x")
-
-
-# ---------------------------------------------------------------- rates of perils
-
-
-def hazard_rates(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, int]) -> None:
-    """Rates with their intervals, one level line per row, top down, in groups on a log axis.
-
-    rows: columns group (written bold above its rows), name, rate, low, high (one unit), look (a key of `looks`: which
-    `draw.style`). A rate or a low end of zero has no place on a log axis: its line runs to the edge with an arrow, and
-    it has no dot. Rows without any number are written, and marked as such.
-    """
-    ends = rows[["rate", "low", "high"]].to_numpy(dtype=float)
-    positive = ends[np.isfinite(ends) & (ends > 0)]
-    left, right = 10 ** np.floor(np.log10(positive.min())), positive.max() * 1.6
-    ax.set_xlim(left, right)
-    draw.plain_log(ax, "x")
-    place, ticks, names = 0.0, [], []
-    for group, part in rows.groupby("group", sort=False):
-        ax.annotate(
-            str(group), (0, place), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            fontsize=8, weight="bold", va="center", color=draw.INK,
-        )  # fmt: skip
-        place -= 1
-        numbers = part[["rate", "low", "high"]].to_numpy(dtype=float)
-        for name, look, (rate, low, high) in zip(part["name"], part["look"], numbers, strict=True):
-            colour = draw.style(looks[str(look)])["color"]
-            ticks.append(place)
-            names.append(str(name))
-            if not np.isfinite(high):
-                ax.annotate(
-                    "none to count", (0, place), (4, 0), xycoords=("axes fraction", "data"),
-                    textcoords="offset points", fontsize=7, va="center", color=draw.MUTED,
-                )  # fmt: skip
-            else:
-                ax.hlines(place, max(low, left), high, color=colour, linewidth=4, alpha=0.35)
-                if low < left:
-                    ax.plot(left * 1.06, place, "<", color=colour, markersize=4)
-                if rate > 0:
-                    ax.plot(rate, place, "o", color=colour, markersize=4.5)
-            place -= 1
-        place -= 0.3
-    ax.set_yticks(ticks, names, fontsize=7.5)
-    ax.set_ylim(place + 0.8, 0.7)
-    ax.grid(visible=False, axis="y")
 
 
 # ---------------------------------------------------------------- ranks

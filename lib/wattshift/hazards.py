@@ -46,15 +46,15 @@ SAIDI_MONTH = 10  # reliability of a year is published in October of the next
 SPREADS = np.geomspace(1 / 8, 32, 33)  # shapes of the gamma between jurisdictions that are weighed: almost any to alike
 
 # What a kind of event bears on, and the peril it counts for. One coder's view; `CODED` departs from it row by row.
-EXISTING, NEW, RULE, UNLICENSED, GATE, FAULT, OPENS = (
-    "running sites", "new load only", "rules and statements", "unlicensed mines", "a gate, not a loss", "a grid fault",
-    "opens or is neutral",
+EXISTING, NEW, RULE, UNREGISTERED, GATE, FAULT, OPENS = (
+    "running sites", "new load only", "rules and statements", "unregistered mines", "a gate, not a loss",
+    "a grid fault", "opens or is neutral",
 )  # fmt: skip
 KINDS = {
     "ban": (EXISTING, "ban"), "regional_ban": (EXISTING, "ban"), "tax": (EXISTING, "tariff"),
     "tariff": (EXISTING, "tariff"), "power_cut": (EXISTING, "rationing"), "internet_shutdown": (EXISTING, "internet"),
     "moratorium": (NEW, ""), "grid_limit": (NEW, ""), "licence_law": (RULE, ""), "policy_statement": (RULE, ""),
-    "seizure": (UNLICENSED, ""), "sanctions": (GATE, ""), "conflict": (GATE, ""), "nuclear_shutdown": (GATE, ""),
+    "seizure": (UNREGISTERED, ""), "sanctions": (GATE, ""), "conflict": (GATE, ""), "nuclear_shutdown": (GATE, ""),
     "nuclear_licence": (GATE, ""), "blackout": (FAULT, ""), "liberalisation": (OPENS, ""),
     "state_partnership": (OPENS, ""),
 }  # fmt: skip
