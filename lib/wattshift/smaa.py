@@ -665,38 +665,6 @@ def without(weights: Floats, criterion: int) -> Floats:
     return np.where(total > FLAT, rest / np.where(total > FLAT, total, 1), equal)
 
 
-def leave_criteria_out(panel: Panel, weights: Floats, seed: int | Sequence[int]) -> pd.DataFrame:
-    """The ranking without each criterion in turn, on the same draws.
-
-    A row a criterion: left_out, leader (site_id first most often), first (how often), before (how often the leader of
-    all criteria is first now), moved (site_id whose mean rank moves most), by (ranks, negative towards the top), tau
-    (Kendall's rank correlation of mean ranks with those of all criteria). Raises Refusal for fewer than two criteria or
-    sites.
-    """
-    from scipy.stats import kendalltau
-
-    if len(panel.criteria) < 2 or len(panel.sites) < 2:
-        raise Refusal("leaving a criterion out needs two criteria and two sites at least.")
-    whole = rank(panel, weights, np.random.default_rng(seed))
-    rows = []
-    for c, name in enumerate(panel.criteria):
-        found = rank(panel, without(weights, c), np.random.default_rng(seed))
-        shift = found.expected - whole.expected
-        most = int(abs(shift).argmax())
-        rows.append(
-            {
-                "left_out": name,
-                "leader": found.sites[found.leader],
-                "first": float(found.acceptability[found.leader, 0]),
-                "before": float(found.acceptability[whole.leader, 0]),
-                "moved": found.sites[most],
-                "by": float(shift[most]),
-                "tau": float(kendalltau(found.expected, whole.expected).statistic),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
 def reversals(build: Callable[[Sequence[str]], Panel], sites: Sequence[str], weights: Floats) -> pd.DataFrame:
     """Orders between two sites that turn when a third is taken away, on central values.
 
