@@ -142,9 +142,11 @@ def test_two_legal_orders_side_by_side():
     assert set(now.columns) == {"Russia", "Ukraine", "UN and IAEA"}
     assert not now.eq("no row").any(axis=None)  # every side is heard on every matter
     assert "143 votes to 5" in now.loc["territory", "UN and IAEA"]
-    assert now.loc["operating licence", "Russia"].endswith("(2026-02; Z15)")  # the newest of two
+    assert now.loc["operating licence", "Russia"].endswith(
+        "(Z15, 2026-02, world-nuclear-news.org)"
+    )  # the newest of two
     before = gates.legal_orders(said, "2025-12-25").set_index("matter")
-    assert before.loc["operating licence", "Russia"].endswith("(2025-12-23; Z12)")
+    assert before.loc["operating licence", "Russia"].endswith("(Z12, 2025-12-23, atommedia.online)")
     assert before.loc["operating licence", "Ukraine"] == "no row"  # a day later
     none = gates.legal_orders(said, "2022-01-31").set_index("matter")
     assert none.eq("no row").all(axis=None)

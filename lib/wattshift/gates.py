@@ -21,6 +21,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -31,6 +32,7 @@ COLUMNS = (
     "site_id", "gate", "row", "what", "date", "precision", "end", "source", "source_kind", "closes", "reason",
     "lifted_by",
 )  # fmt: skip
+MATTERS = ("territory", "control and ownership", "operating licence", "state of the reactors")  # of plant_statements
 ACTIVE_CONFLICT, WAR = 25, 1_000  # battle-related deaths a year: UCDP's thresholds of armed conflict and of war
 UCDP_MONTH = 6  # a year's deaths are published by the end of June of the next year
 
@@ -90,6 +92,15 @@ def dated(day: pd.Timestamp, precision: str = "day") -> str:
     ('2022-03', '2022-09-11')
     """
     return f"{day:{ {'day': '%Y-%m-%d', 'month': '%Y-%m', 'year': '%Y'}[precision] }}"
+
+
+def domain(address: str) -> str:
+    """The publisher's name in an address.
+
+    >>> domain("https://www.politico.com/news/2022"), domain("https://thediplomat.com./2021/11/x")
+    ('politico.com', 'thediplomat.com')
+    """
+    return urlsplit(address).netloc.lower().removeprefix("www.").rstrip(".")
 
 
 def reaches(site: Row, region: object) -> tuple[bool, str]:
@@ -228,7 +239,9 @@ def _from_deaths(site: Row, conflict: pd.DataFrame, day: pd.Timestamp, war_death
     country = str(last["ucdp_country"]).split(" (")[0]
     other = f"; with other organised violence {of_all:,}" if of_all > deaths else ""
     apart = f"fewer than {war_deaths:,} state-based deaths" + (
-        f": the {of_all - deaths:,} others are violence between groups, or against civilians" if of_all > deaths else ""
+        f": of {of_all:,} deaths in all the rest is violence between groups, or against civilians"
+        if of_all > deaths
+        else ""
     )
     return base | {
         "row": f"UCDP {last['year']}", "date": pd.Timestamp(int(last["year"]), 1, 1), "source_kind": "primary",
@@ -328,24 +341,16 @@ def by_threshold(
 
 
 def legal_orders(statements: pd.DataFrame, as_of: pd.Timestamp | str) -> pd.DataFrame:
-    """What each party has stated of each matter by a day, side by side: the newest statement, with its date and number.
+    """What each party has stated of each matter by a day, side by side: the newest one, its number, date and page.
 
-    statements : plant_statements. Columns: matter, and one for each party, in the order of the table, whatever the day;
+    statements : plant_statements. Rows: `MATTERS`; columns: matter, and one for each party, whatever the day;
     a party that said nothing that we hold has "no row", which is no permission and no consent.
     """
     known = statements[statements["date"] <= pd.Timestamp(as_of)].sort_values(["date", "statement_id"])
     days = [dated(day, how) for day, how in zip(known["date"], known["date_precision"], strict=True)]
-    said = (
-        known["speaker"]
-        + ": "
-        + known["said"]
-        + " ("
-        + pd.Series(days, known.index)
-        + "; "
-        + known["statement_id"]
-        + ")"
-    )
+    pages = known["source_url"].map(domain)
+    noted = " (" + known["statement_id"] + ", " + pd.Series(days, known.index, dtype=object) + ", " + pages + ")"
+    said = known["speaker"] + ": " + known["said"] + noted
     table = known.assign(cell=said).pivot_table(index="matter", columns="party", values="cell", aggfunc="last")
-    matters, parties = (list(dict.fromkeys(statements[name])) for name in ("matter", "party"))
-    found = table.reindex(index=matters, columns=parties).astype(object)
+    found = table.reindex(index=list(MATTERS), columns=list(dict.fromkeys(statements["party"]))).astype(object)
     return found.where(found.notna(), "no row").rename_axis(columns=None).reset_index()

@@ -23,6 +23,7 @@ import pandas as pd
 
 from wattshift import claims, gates, network
 from wattshift.claims import ROUNDING, Finding, Verdict
+from wattshift.gates import domain
 
 Claim = pd.Series  # a row of the table claims
 
@@ -35,7 +36,7 @@ BASELINE = (14, 28)  # days before a shutdown, and on either side of it, against
 SHRUNK = 0.5  # "considerably", "sharply": to half or less
 SPEAKERS = ("Putin", "Dorjiyev", "Liu", "Cohen", "BTC KZ's co-founder")  # whose words the articles pass on
 _MATTERS = {"conflict": "control and ownership", "nuclear_shutdown": "state of the reactors"}  # of kinds of events
-_EVENT = re.compile(r"\bE\d{3}\b")
+_ROW = re.compile(r"\b(?:E\d{3}|Z\d{2})\b")
 _MINUS = re.compile(r"(?<!\w)-(?=\d)")
 _DOMAIN = re.compile(r"\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b")
 
@@ -165,15 +166,6 @@ def ruled(claim_id: str) -> bool:
 # ---------------------------------------------------------------- documents and speakers
 
 
-def domain(address: str) -> str:
-    """The publisher's name in an address.
-
-    >>> domain("https://www.politico.com/news/2022"), domain("https://thediplomat.com./2021/11/x")
-    ('politico.com', 'thediplomat.com')
-    """
-    return urlsplit(address).netloc.lower().removeprefix("www.").rstrip(".")
-
-
 def pages(claim: Claim[str], sources: pd.DataFrame) -> Pages:
     """The publishers that a claim's references name. A copy is a page from which the table sources says it read the
     article itself: same publisher as the article's title begins with, same month."""
@@ -294,9 +286,18 @@ def appeared(table: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     return pd.Series(days)
 
 
+def rows_named(finding: Finding) -> tuple[str, ...]:
+    """The rows that a finding names, each once: of events (E) and of statements on the plant (Z).
+
+    >>> rows_named(Finding(Verdict.CONFIRMED, "taken 2022-03 (E024); told the IAEA (Z01), as E024 says", ""))
+    ('E024', 'Z01')
+    """
+    return tuple(dict.fromkeys(_ROW.findall(finding.found)))
+
+
 def rests_on(finding: Finding, events: pd.DataFrame) -> tuple[str, ...]:
     """The publishers of the events that a finding names, each once; none where it rests on other tables."""
-    named = events[events["event_id"].isin(_EVENT.findall(finding.found))]
+    named = events[events["event_id"].isin(rows_named(finding))]
     return tuple(dict.fromkeys(publisher for _, event in named.iterrows() for publisher in carried_by(event)))
 
 
@@ -510,7 +511,7 @@ def _second(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
     return _parts(
         [len(held) > 0, 2 * len(held) >= len(ranks)],
         f"second after the United States in {months}, of {len(ranks)} months of 2021; in {len(hidden)} of them the map "
-        "shows China with 0, as its miners hid",
+        "shows China with 0",
         "second in half of the months of the year or more",
         months=float(len(held)), hidden=float(len(hidden)),
     )  # fmt: skip
@@ -832,6 +833,7 @@ def _drops(evidence: SiteEvidence) -> tuple[str, dict[str, network.Change]]:
 def _when_shut(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
     """The calendar week before the one of the article: does the shutdown touch it?"""
     first, last = _shutdown(evidence)
+    row = evidence.happened("KAZ", "internet_shutdown")["event_id"].iloc[0]
     told = evidence.story[
         evidence.story["event"].str.startswith("Reuters") & (evidence.story["date"] <= evidence.as_of)
     ]
@@ -840,7 +842,7 @@ def _when_shut(_claim: Claim[str], evidence: SiteEvidence) -> Finding:
     inside = first <= monday + pd.Timedelta(days=6) and last >= monday
     return _parts(
         [inside],
-        f"shutdown {first:%Y-%m-%d} to {last:%Y-%m-%d}; article of {day:%Y-%m-%d}",
+        f"shutdown {first:%Y-%m-%d} to {last:%Y-%m-%d} ({row}); article of {day:%Y-%m-%d}",
         f"must touch the week from Monday {monday:%Y-%m-%d}; who gave the order, the row does not say",
     )
 
