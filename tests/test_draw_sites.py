@@ -183,12 +183,13 @@ def test_days_of_the_cut_are_told_from_the_others(ax):
     days = pd.date_range("2022-01-01", periods=6)
     counts = pd.DataFrame({"hashrate": range(170, 176), "low": 150.0, "high": 200.0}, index=days)
     draw_sites.block_counts(
-        ax, counts, 172.0, (days[2] + pd.Timedelta(hours=12), days[4] + pd.Timedelta(hours=12)), {"13%": 0.13}
-    )
+        ax, counts, 172.0, (days[2] + pd.Timedelta(hours=12), days[4] + pd.Timedelta(hours=12)),
+        {"13%": np.float64(0.13), "18%": np.float64(0.18)},
+    )  # fmt: skip
     outside, inside = [line.get_ydata().tolist() for line in ax.lines]
     assert inside == [173]  # half days belong to neither
     assert outside == [170, 171, 172, 174, 175]
-    assert [text.get_text() for text in ax.texts] == ["13%"]
+    assert [(text.get_text(), np.sign(text.xyann[1])) for text in ax.texts] == [("13%", 1), ("18%", -1)]
 
 
 def test_a_replay_adds_up_to_its_margins():

@@ -134,7 +134,7 @@ def label_places(points: ArrayLike, sizes: ArrayLike, frame: ArrayLike, *, clear
 
 
 def candidates(
-    ax: Axes, places: pd.DataFrame, admissible: Mapping[str, bool] | None = None, *, size: float = 7.2
+    ax: Axes, places: pd.DataFrame, admissible: Mapping[str, bool] | None = None, *, size: float = 7.0
 ) -> None:
     """Sites by name on the map of the world: filled dots, and hollow ones for those that are out.
 
@@ -155,9 +155,10 @@ def candidates(
         return
     texts = [ax.text(0, 0, name, fontsize=size, va="bottom", ha="left", zorder=4) for name in places["site"]]
     fig.draw_without_rendering()
-    sizes = [[box.width, box.height] for box in (text.get_window_extent() for text in texts)]
+    sizes = np.array([[box.width, box.height] for box in (text.get_window_extent() for text in texts)])
     seen, point = ax.transData.transform(np.column_stack([x, y])), fig.dpi / 72
-    corners = label_places(seen, sizes, ax.bbox.extents, clear=4 * point)
+    between = np.array([2 * point, 0.0])  # kept free on both sides of a name, so that two in a row stay apart
+    corners = label_places(seen, sizes + 2 * between, ax.bbox.extents, clear=3.5 * point) + between
     apart = np.hypot(*(seen[:, None] - seen[None]).transpose(2, 0, 1)) + np.where(np.eye(len(seen)) > 0, np.inf, 0.0)
     crowded = apart.min(axis=1, initial=np.inf) < 9 * point
     for text, corner, dot, extent, close in zip(texts, corners, seen, sizes, crowded, strict=True):
@@ -255,7 +256,6 @@ def split(ax: Axes, runs: Mapping[str, pd.DataFrame]) -> None:
 
 # ---------------------------------------------------------------- Kazakhstan
 
-_PALE = {"facecolor": "white", "alpha": 0.75, "pad": 0.8, "linewidth": 0}  # behind a label
 _RIM = [withStroke(linewidth=2.0, foreground="white")]  # around the letters of a label that stands on lines or a band
 
 
@@ -321,7 +321,7 @@ def block_counts(
     ax.hlines([base * (1 - drop) for drop in (0.0, *drops.values())], first, last, color=draw.INK, linewidth=1.2,
               linestyle=(0, (4, 2)))  # fmt: skip
     for label, drop in drops.items():  # the least above its line and the greatest below, since they may lie close
-        level, side = base * (1 - drop), (drop == min(drops.values())) - (drop == max(drops.values()))
+        level, side = base * (1 - drop), int(drop <= min(drops.values())) - int(drop >= max(drops.values()))
         ax.annotate(
             label, (last, level), (3, 4 * side), textcoords="offset points", va="center", fontsize=7.5,
             path_effects=_RIM,
