@@ -163,12 +163,23 @@ def test_a_factor_shared_by_perils_is_credibility_of_their_sum_and_shares_of_it(
     counts = pd.DataFrame({"a": series(4, 0, 1), "b": series(1, 0, 0), "c": series(0, 0, 0)})
     years = series(10, 10, 20)
     found = hazards.country_credibility(counts, years)
-    whole = hazards.credibility(counts.sum(axis=1), years)
+    whole = hazards.credibility(counts.sum(axis=1), years, prior=1.5)
     for peril, share in {"a": 5.5 / 7.5, "b": 1.5 / 7.5, "c": 0.5 / 7.5}.items():  # Dirichlet(events + 1/2), six seen
         mean = found[peril]["shape"] / found[peril]["rate"]
         assert mean.to_numpy() == pytest.approx((share * whole["shape"] / whole["rate"]).to_numpy())
     alone = hazards.country_credibility(counts[["a"]], years)["a"]
     pd.testing.assert_frame_equal(alone, hazards.credibility(counts["a"], years))  # one peril shares with nobody
+
+
+def test_jurisdictions_that_are_all_alike_leave_each_peril_its_own_rate():
+    counts = pd.DataFrame({"a": series(2, 0, 3, 1), "b": series(0, 0, 0, 1)})
+    years = series(10, 10, 20, 10)
+    whole = hazards.credibility(counts.sum(axis=1), years, [1e9], prior=1.0)
+    assert whole["shape"].to_numpy() == pytest.approx(8.0, rel=0.01)  # seven events, and a half for each peril
+    for peril, share in {"a": 6.5 / 8, "b": 1.5 / 8}.items():  # as `pooled` has it: gamma(own + 1/2, exposure)
+        plain = hazards.pooled(counts[peril], years).loc["new"]
+        mean = float(whole["shape"]["new"] / whole["rate"]["new"]) * share
+        assert mean == pytest.approx(plain["shape"] / plain["rate"], rel=2e-3)
 
 
 def test_a_planted_country_factor_is_found_again_and_beats_peril_by_peril():

@@ -205,30 +205,33 @@ def zero_truncated(counts: Sequence[int], level: float = LEVEL) -> tuple[float, 
     return best, low, high
 
 
-def credibility(counts: pd.Series[Any], exposure: pd.Series[Any], spreads: ArrayLike = SPREADS) -> pd.DataFrame:
+def credibility(
+    counts: pd.Series[Any], exposure: pd.Series[Any], spreads: ArrayLike = SPREADS, prior: float = 0.5
+) -> pd.DataFrame:
     """Each jurisdiction's rate from its own record and everybody's: gamma shape and rate per index, and a row "new".
 
     counts, exposure : events and years at risk, same index; an exposure of 0 (with no events) is allowed
     spreads : shapes of the gamma between jurisdictions that are weighed alike before the data; one large value means
-              that all have one rate, and then the answer is gamma(total + 1/2, exposure), as by Jeffreys' prior
+              that all have one rate, and then the answer is gamma(total + prior, exposure)
+    prior   : events that are known before the data, 1/2 by Jeffreys for one peril
 
     Rates differ between jurisdictions as gamma(a, a / m); given a and m a record of n in E years leaves
     gamma(a + n, a / m + E), a weighted mean of own record and world (Buehlmann's credibility). With the few
     events there are, one best a and m would feign knowledge: both are weighed over a grid by the negative-binomial
-    likelihood, a alike on a log scale, m by 1 / sqrt(m). A mixture is handed on as the gamma of its mean and variance.
-    "new" is a jurisdiction without any record. Raises Refusal for events without exposure, or no exposure at all.
+    likelihood, a alike on a log scale, m by m^(prior - 1). A mixture is handed on as the gamma of its mean and
+    variance. "new" is a jurisdiction without any record. Raises Refusal for events without exposure, or no exposure at all.
     """
     seen, years = counts.to_numpy(dtype=float), exposure.loc[counts.index].to_numpy(dtype=float)
     if (seen < 0).any() or (years < 0).any() or ((years == 0) & (seen > 0)).any() or not years.sum() > 0:
         raise Refusal("rates need years at risk: no count or exposure below 0, and no event without exposure.")
     grid = np.asarray(spreads, dtype=float)[:, None, None]
-    means = ((seen.sum() + 0.5) / years.sum() * np.geomspace(1 / 60, 60, 241))[None, :, None]
+    means = ((seen.sum() + prior) / years.sum() * np.geomspace(1 / 60, 60, 241))[None, :, None]
     inverse = grid / means
     record = (
         special.gammaln(grid + seen) - special.gammaln(grid)
         - grid * np.log1p(years / inverse) - seen * np.log(inverse + years)
     ).sum(axis=2)  # fmt: skip
-    weight = np.exp(record - record.max()) * np.sqrt(means[:, :, 0])  # sqrt: the prior, times the step of a log grid
+    weight = np.exp(record - record.max()) * means[:, :, 0] ** prior  # the prior, times the step of a log grid
     weight /= weight.sum()
 
     def expect(values: Floats) -> Floats:
@@ -250,10 +253,11 @@ def country_credibility(counts: pd.DataFrame, exposure: pd.Series[Any]) -> dict[
     The rate of a peril is m_peril theta with theta ~ gamma(a, a) of the jurisdiction, so that two cuts of power speak
     of its next tax too. Given a and the m, theta is gamma(a + N, a + T sum of m) after N events of any peril in T
     years. The likelihood falls apart: N is negative binomial in a and the sum of m, which `credibility` weighs; which
-    perils they were is multinomial in the shares of m, which become Dirichlet(events of the peril + 1/2). The product
-    is handed on as the gamma of its mean and variance; that the perils of a jurisdiction err together is left out.
+    perils they were is multinomial in the shares of m, which become Dirichlet(events of the peril + 1/2). By Jeffreys'
+    prior for each m the two are independent. Their product is handed on as the gamma of its mean and variance; that
+    the perils of a jurisdiction err together is left out.
     """
-    every = credibility(counts.sum(axis=1), exposure)
+    every = credibility(counts.sum(axis=1), exposure, prior=counts.shape[1] / 2)
     mean, square = every["shape"] / every["rate"], every["shape"] * (every["shape"] + 1) / every["rate"] ** 2
     parts = counts.sum() + 0.5
     whole = float(parts.sum())
