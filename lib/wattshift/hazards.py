@@ -219,7 +219,8 @@ def credibility(
     gamma(a + n, a / m + E), a weighted mean of own record and world (Buehlmann's credibility). With the few
     events there are, one best a and m would feign knowledge: both are weighed over a grid by the negative-binomial
     likelihood, a alike on a log scale, m by m^(prior - 1). A mixture is handed on as the gamma of its mean and
-    variance. "new" is a jurisdiction without any record. Raises Refusal for events without exposure, or no exposure at all.
+    variance. "new" is a jurisdiction without any record. Raises Refusal for events without exposure, or no exposure
+    at all.
     """
     seen, years = counts.to_numpy(dtype=float), exposure.loc[counts.index].to_numpy(dtype=float)
     if (seen < 0).any() or (years < 0).any() or ((years == 0) & (seen > 0)).any() or not years.sum() > 0:
