@@ -237,6 +237,14 @@ def test_a_share_of_ranks_stands_where_it_was_found(ax):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Here", "There"]
 
 
+def test_texts_stand_in_line_with_their_rows(ax):
+    draw_sites.beside(ax, pd.DataFrame({"mean": ["1.0", "2.0"], "ahead": [1, 0]}))
+    written = {text.get_position(): text.get_text() for text in ax.texts}
+    assert written == {(0, 0): "1.0", (1, 0): "1", (0, 1): "2.0", (1, 1): "0"}
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["mean", "ahead"]
+    assert ax.get_ylim() == (1.5, -0.5)  # the first row on top, as `shaded` has it
+
+
 def test_what_decides_stands_on_top_in_the_colour_of_its_kind(ax):
     rows = pd.DataFrame(
         {

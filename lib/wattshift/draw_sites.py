@@ -373,6 +373,17 @@ def acceptability(ax: Axes, shares: pd.DataFrame) -> None:
             ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=draw.INK)
 
 
+def beside(ax: Axes, cells: pd.DataFrame) -> None:
+    """A table of texts in line with the rows of a shaded one to its left, its heads (the columns) below."""
+    ax.set(xlim=(-0.5, cells.shape[1] - 0.5), ylim=(len(cells) - 0.5, -0.5), yticks=[])
+    ax.set_xticks(range(cells.shape[1]), [str(name) for name in cells.columns])
+    for (row, column), text in np.ndenumerate(cells.to_numpy()):
+        ax.text(column, row, str(text), ha="center", va="center", fontsize=7, color=draw.INK)
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+
+
 def decides(ax: Axes, rows: pd.DataFrame) -> None:
     """Shares of a variance, the largest on top: bars for all that a doubt does, dots for what it does alone.
 
