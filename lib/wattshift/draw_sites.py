@@ -158,7 +158,7 @@ def candidates(
     sizes = np.array([[box.width, box.height] for box in (text.get_window_extent() for text in texts)])
     seen, point = ax.transData.transform(np.column_stack([x, y])), fig.dpi / 72
     between = np.array([2 * point, 0.0])  # kept free on both sides of a name, so that two in a row stay apart
-    corners = label_places(seen, sizes + 2 * between, ax.bbox.extents, clear=3.5 * point) + between
+    corners = label_places(seen, sizes + 2 * between, ax.bbox.extents, clear=4 * point) + between
     apart = np.hypot(*(seen[:, None] - seen[None]).transpose(2, 0, 1)) + np.where(np.eye(len(seen)) > 0, np.inf, 0.0)
     crowded = apart.min(axis=1, initial=np.inf) < 9 * point
     for text, corner, dot, extent, close in zip(texts, corners, seen, sizes, crowded, strict=True):
