@@ -222,8 +222,9 @@ def frontier(ax: Axes, alone: Mapping[str, pd.DataFrame], mixes: Mapping[str, pd
         lines[line] = use
         draw.dots(ax, single["cvar"] / 1000, single["loss"] / 1000, index=place, hollow=True)
         for name, x, y in zip(single.index, single["cvar"] / 1000, single["loss"] / 1000, strict=True):
-            down, up = y * 1000 == single["loss"].min(), y * 1000 == single["loss"].max()
-            beside = not (down or up) and 2000 * x > single["cvar"].max()
+            up = y * 1000 == single["loss"].max()
+            beside = not up and 2000 * x > single["cvar"].max()
+            down = not (up or beside) and y * 1000 == single["loss"].min()
             ax.annotate(
                 name, (x, y), (-5 if beside else 0, -9 if down else 0 if beside else 7), textcoords="offset points",
                 fontsize=7, ha="right" if beside else "center", va="center", color=draw.INK,
