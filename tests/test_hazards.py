@@ -400,16 +400,13 @@ def test_years_at_risk_start_with_the_table():
     assert at_risk == pytest.approx(8.0, abs=0.01)  # 2018 to 2025
 
 
-def test_before_the_list_begins_it_is_used_whole_and_that_is_said():
+def test_years_that_nobody_has_coded_are_not_calm():
     listed = table("mining_regulation_events")
-    assert hazards.record_day(listed, "2018-12-31") == (pd.Timestamp("2018-12-31"), False)
-    assert hazards.record_day(listed, "2018-12-30") == (pd.Timestamp("2026-07-01"), True)
-    assert hazards.record_day(listed, "2040-01-01") == (pd.Timestamp("2026-07-01"), False)  # uncoded years: no calm
-    early, late = estimated(as_of="2012-01-01")[0], estimated()[0]
-    pd.testing.assert_frame_equal(early.mean[list(hazards.MINING)], late.mean[list(hazards.MINING)])
-    assert not early.mean["seizure"].equals(late.mean["seizure"])  # the insurer's record is cut at the day
-    assert early.outage["hindsight"].all()
-    assert not late.outage["hindsight"].any()
+    assert hazards.record_day(listed, "2018-12-31") == pd.Timestamp("2018-12-31")
+    assert hazards.record_day(listed, "2040-01-01") == pd.Timestamp("2026-07-01")
+    pd.testing.assert_frame_equal(estimated(as_of="2040-01-01")[0].mean, estimated(as_of="2027-09-30")[0].mean)
+    with pytest.raises(Refusal, match="as_of cannot be before 2018-12-31"):
+        hazards.record_day(listed, "2018-12-30")
 
 
 def test_the_world_count_of_shutdowns():

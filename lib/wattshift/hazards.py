@@ -426,15 +426,13 @@ def once(known: pd.DataFrame) -> pd.DataFrame:
     return known[known["peril"] != ""].drop_duplicates("measure").reset_index(drop=True)
 
 
-def record_day(events: pd.DataFrame, as_of: pd.Timestamp | str) -> tuple[pd.Timestamp, bool]:
-    """(day up to which the list of events is used, whether that is hindsight).
-
-    The day itself, once the list is a year old, but not after its newest event: years that nobody has coded are no
-    calm years. Before, the list knows nothing, and nothing known is no calm either: then all of it is used, as if
-    known.
-    """
-    day, start, newest = pd.Timestamp(as_of), pd.Timestamp(int(events["date"].min().year), 12, 31), events["date"].max()
-    return (min(day, newest), False) if day >= start else (newest, True)
+def record_day(events: pd.DataFrame, as_of: pd.Timestamp | str) -> pd.Timestamp:
+    """The day up to which the list of events is used: as_of, but not after its newest event, since years that nobody
+    has coded are no calm years. Raises Refusal while the list is not a year old: nothing known is no calm either."""
+    day, start = pd.Timestamp(as_of), pd.Timestamp(int(events["date"].min().year), 12, 31)
+    if day < start:
+        raise Refusal(f"rates of mining perils need a year of events: as_of cannot be before {start:%Y-%m-%d}.")
+    return pd.Timestamp(min(day, events["date"].max()))
 
 
 def years_at_risk(events: pd.DataFrame, day: pd.Timestamp | str) -> float:
@@ -513,15 +511,15 @@ def countries_shut(shutdowns: pd.DataFrame, world: pd.DataFrame) -> tuple[int, i
 
 
 def outages(reliability: pd.DataFrame, candidates: pd.DataFrame, as_of: pd.Timestamp | str) -> pd.DataFrame:
-    """Minutes a year without power, index site_id: mean, low, high, years (known), basis, hindsight.
+    """Minutes a year without power, index site_id: mean, low, high, years (known), basis.
 
     reliability : grid_reliability. Only SAIDI with major events, in minutes, of reporters by IEEE's standard: the same
                   storm in hours and by all reporters is another figure. Known for three US states; low and high are
                   the quietest and the worst year
     Elsewhere the lowest and highest figure of Europe's countries stand for Europe, those of the whole table for the
     rest, and the mean is that of a value spread evenly on a log scale between them. All of it is of average customers
-    of distribution networks: an upper mark for a site on the transmission grid, and no curtailment is in it. Where no
-    year was published by the day, every year is used (`hindsight`).
+    of distribution networks: an upper mark for a site on the transmission grid, and no curtailment is in it.
+    Raises Refusal where no year was published by the day.
     """
     day = pd.Timestamp(as_of)
     newest = day.year - (1 if day.month >= SAIDI_MONTH else 2)
@@ -530,21 +528,22 @@ def outages(reliability: pd.DataFrame, candidates: pd.DataFrame, as_of: pd.Times
         & (reliability["unit"] == "minutes/customer/year")
         & reliability["event_basis"].isin(["with_major_events", "unplanned_with_exceptional_events"])
     ]
-    hindsight = not (every["year"] <= newest).any()
-    minutes = every if hindsight else every[every["year"] <= newest]
+    minutes = every[every["year"] <= newest]
+    if minutes.empty:
+        raise Refusal(f"no minutes without power had been published by {day:%Y-%m-%d}; give a later as_of.")
     europe = minutes[minutes["iso3"] == "EUR"]["value"]
     rows = []
     for site in candidates[["iso3", "region"]].itertuples(index=False):
         own = minutes[(minutes["iso3"] == site.iso3) & (minutes["region"] == site.region)]["value"]
         if len(own):
-            rows.append((own.mean(), own.min(), own.max(), len(own), "own state", hindsight))
+            rows.append((own.mean(), own.min(), own.max(), len(own), "own state"))
             continue
         inside = site.iso3 in EUROPE and len(europe) > 1
         low, high = (europe.min(), europe.max()) if inside else (minutes["value"].min(), minutes["value"].max())
         middle = (high - low) / np.log(high / low) if high > low else low
-        rows.append((middle, low, high, 0, "range of Europe" if inside else "range of every figure", hindsight))
+        rows.append((middle, low, high, 0, "range of Europe" if inside else "range of every figure"))
     sites = pd.Index(candidates["site_id"], name="site_id")
-    return pd.DataFrame(rows, sites, ["mean", "low", "high", "years", "basis", "hindsight"])
+    return pd.DataFrame(rows, sites, ["mean", "low", "high", "years", "basis"])
 
 
 # ---------------------------------------------------------------- every site's rates
@@ -597,7 +596,7 @@ def estimate(
     claimed = episodes(claims, since, until)
     force = in_force(contracts, claimed, since, until, contract_years)
     record = insured(claimed, force)
-    seen_to, _ = record_day(events, day)
+    seen_to = record_day(events, day)
     first, years = once(measures(events, seen_to, steps=steps)), years_at_risk(events, seen_to)
     orders = sorted(set(candidates["iso3"]))
     own = counts_of(first, orders)
